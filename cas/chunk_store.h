@@ -1,0 +1,54 @@
+// ChunkStore: the set of objects we hold, addressed by content.
+//
+// An object is a chunk (exactly 64 KiB), an index page or a checkpoint record (both shorter).
+// Implementations: LocalStore (cas/), MemoryStore (tests/support/). Every implementation passes
+// tests/contract/chunk_store_contract.cc. Safe to call from any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "cas/chunk_id.h"
+#include "cas/os/bytes.h"
+#include "cas/os/result.h"
+
+namespace casdisk {
+
+// Recorded beside each object, so that a store can be rebuilt from its packs alone.
+enum class ObjectKind : uint8_t {
+  kChunk = 1,       // exactly kChunkBytes
+  kPage = 2,        // an index page
+  kCheckpoint = 3,  // a checkpoint record
+};
+
+inline constexpr uint32_t kMaxObjectBytes = kChunkBytes;
+
+// Verified bytes of one object, shared and immutable; they live as long as somebody holds them.
+using Object = std::shared_ptr<const Bytes>;
+
+class ChunkStore {
+ public:
+  virtual ~ChunkStore() = default;
+
+  // Stores the object if it is new and returns its id. Durable after the next sync() that begins
+  // after this returns, also when the object was there already.
+  virtual Result<ChunkId> put(ObjectKind kind, std::span<const std::byte> bytes) = 0;
+
+  // The object's bytes, checked against `id`. kNotFound: no such object. kDamaged: the copy we hold
+  // is not what was put; never served. The error names the object and where it lies.
+  virtual Result<Object> get(const ChunkId& id) = 0;
+
+  // The objects of `ids` in their order, read in one batch. The first error wins.
+  virtual Result<std::vector<Object>> get_many(std::span<const ChunkId> ids) = 0;
+
+  // True when a get would look the object up with success; its bytes are not read.
+  virtual Result<bool> has(const ChunkId& id) = 0;
+
+  // Every object put before the call began survives a power cut after it returned.
+  virtual Result<void> sync() = 0;
+};
+
+}  // namespace casdisk

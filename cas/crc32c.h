@@ -1,0 +1,12 @@
+// CRC-32C (Castagnoli), as in iSCSI, ext4 and RFC 3720: crc32c("123456789") is 0xe3069283.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace casdisk {
+
+uint32_t crc32c(std::span<const std::byte> bytes);
+
+}  // namespace casdisk

@@ -1,0 +1,60 @@
+// LmdbEnvironment: one LMDB environment (http://www.lmdb.tech/doc/), opened once per process, after
+// fork. The one door to LMDB.
+//
+// view() runs a read transaction, update() a write transaction that commits when the function
+// succeeds and leaves no trace when it fails. A commit is durable when update() returns. No I/O,
+// hashing or waiting belongs inside either. Safe to call from any thread; one writer at a time
+// across all processes. Readers never wait for writers. Do not nest calls on one thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "cas/os/bytes.h"
+#include "cas/os/result.h"
+
+namespace casdisk {
+
+struct LmdbOptions {
+  uint64_t map_bytes = uint64_t(1) << 30;  // the most that it can hold; address space, not memory
+};
+
+// Values are valid until the transaction ends, or until the next put or remove in it.
+class LmdbReader {
+ public:
+  virtual ~LmdbReader() = default;
+  virtual Result<std::optional<std::span<const std::byte>>> get(std::span<const std::byte> key) = 0;
+
+  // Calls `visit(key, value)` for every key that starts with `prefix`, in key order, from the first
+  // key >= `from` (empty: from the prefix itself) until visit returns false.
+  using Visit =
+      std::function<bool(std::span<const std::byte> key, std::span<const std::byte> value)>;
+  virtual Result<void> scan(std::span<const std::byte> prefix, std::span<const std::byte> from,
+                            const Visit& visit) = 0;
+};
+
+class LmdbWriter : public LmdbReader {
+ public:
+  // kNoSpace when the map or the file system is full; the transaction is then lost as a whole.
+  virtual Result<void> put(std::span<const std::byte> key, std::span<const std::byte> value) = 0;
+  // False when there was no such key.
+  virtual Result<bool> remove(std::span<const std::byte> key) = 0;
+};
+
+class LmdbEnvironment {
+ public:
+  // `directory` must exist and be on a local file system. Where this process has it open already
+  // (LMDB forbids a second time) both share one, with the options of the first.
+  static Result<std::unique_ptr<LmdbEnvironment>> open(const std::string& directory,
+                                                       const LmdbOptions& options);
+  virtual ~LmdbEnvironment() = default;
+
+  virtual Result<void> view(const std::function<Result<void>(LmdbReader&)>& body) = 0;
+  virtual Result<void> update(const std::function<Result<void>(LmdbWriter&)>& body) = 0;
+};
+
+}  // namespace casdisk

@@ -1,0 +1,206 @@
+#include "cas/local_store.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+
+namespace casdisk {
+
+namespace {
+
+// What a sync registers in one transaction, at most: about 1 GiB of chunks, and as many pages of
+// the table as there are objects, 64 MiB of dirty memory.
+constexpr size_t kMaxPendingObjects = 16384;
+
+constexpr std::string_view kPacksDirectory = "packs";
+constexpr std::string_view kLocationsDirectory = "locations";
+
+Error no_such_object(const ChunkId& id) {
+  return Error{Fault::kNotFound, 0, "chunk " + to_hex(id) + ": not in this store"};
+}
+
+Result<void> check_object(ObjectKind kind, std::span<const std::byte> bytes) {
+  const bool fits = !bytes.empty() && bytes.size() <= kMaxObjectBytes &&
+                    (kind != ObjectKind::kChunk || bytes.size() == kChunkBytes);
+  if (fits) return {};
+  return Error{Fault::kInvalid, 0, fmt::format("an object cannot have {} bytes", bytes.size())};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LocalStore>> LocalStore::open(FileSystem& file_system,
+                                                     const std::string& directory,
+                                                     const LocalStoreOptions& options) {
+  TRY_ASSIGN(auto root, file_system.open_directory(directory));
+  TRY(root->make_directory(kPacksDirectory));
+  TRY(root->make_directory(kLocationsDirectory));
+  TRY(root->sync());
+  TRY_ASSIGN(auto packs, root->open_directory(kPacksDirectory));
+  TRY_ASSIGN(
+      auto locations,
+      LocationTable::open(fmt::format("{}/{}", directory, kLocationsDirectory), options.map_bytes));
+  return std::unique_ptr<LocalStore>(
+      new LocalStore(file_system, options, std::move(packs), std::move(locations)));
+}
+
+LocalStore::LocalStore(FileSystem& file_system, const LocalStoreOptions& options,
+                       std::unique_ptr<Directory> packs, std::unique_ptr<LocationTable> locations)
+    : codec_(options.codec),
+      packs_(std::move(packs)),
+      locations_(std::move(locations)),
+      reader_(file_system, *packs_),
+      writer_(*packs_, *locations_),
+      cache_(options.cache_bytes) {}
+
+LocalStore::~LocalStore() = default;
+
+// Pending first: an object moves from there to the table, so looking in this order cannot miss it.
+Result<std::optional<LocalStore::Found>> LocalStore::locate(const ChunkId& id) {
+  if (auto location = pending_.find(id)) {
+    return std::optional(Found{.location = *location, .pending = true});
+  }
+  TRY_ASSIGN(auto entry, locations_->lookup(id));
+  if (!entry) return std::optional<Found>();
+  return std::optional(Found{.location = entry->location, .damaged = entry->damaged});
+}
+
+Result<ChunkId> LocalStore::put(ObjectKind kind, std::span<const std::byte> bytes) {
+  TRY(check_object(kind, bytes));
+  put_count_++;
+  const ChunkId id = hash_of(bytes);
+  TRY(make_room());
+  if (pending_.claim(id) == PendingObjects::Claim::kPending) return id;
+  if (auto stored = store_claimed(kind, id, bytes); !stored.ok()) {
+    pending_.given_up(id);
+    return std::move(stored.error());
+  }
+  return id;
+}
+
+// Ends the claim when it succeeds.
+Result<void> LocalStore::store_claimed(ObjectKind kind, const ChunkId& id,
+                                       std::span<const std::byte> bytes) {
+  TRY_ASSIGN(auto entry, locations_->lookup(id));
+  if (entry && !entry->damaged && reader_.reaches(entry->location)) {
+    pending_.settled(id);
+    return {};
+  }
+  const std::optional<Bytes> compressed = compress(codec_, bytes);
+  const Bytes record =
+      encode_record(kind, id, uint32_t(bytes.size()), compressed ? codec_ : Codec::kNone,
+                    compressed ? std::span<const std::byte>(*compressed) : bytes);
+  TRY_ASSIGN(const PackLocation location, writer_.append(record));
+  pending_.appended(id, location);
+  new_object_count_++;
+  new_stored_bytes_ += record.size();
+  return {};
+}
+
+Result<void> LocalStore::make_room() {
+  if (pending_.count() < kMaxPendingObjects) return {};
+  std::lock_guard lock(sync_mutex_);
+  if (pending_.count() < kMaxPendingObjects) return {};  // another thread's sync made it
+  return sync_alone();
+}
+
+Result<Object> LocalStore::get(const ChunkId& id) {
+  return cache_.get(id, [&] { return load(id); });
+}
+
+// When it cannot be read where it was said to lie, it may just have moved: looked up once more.
+Result<Object> LocalStore::load(const ChunkId& id) {
+  TRY_ASSIGN(auto found, locate(id));
+  if (!found) return no_such_object(id);
+  auto object = reader_.read({id, found->location});
+  if (object.ok()) return object;
+  TRY_ASSIGN(auto again, locate(id));
+  if (!again) return no_such_object(id);
+  if (again->location != found->location) object = reader_.read({id, again->location});
+  if (!object.ok()) distrust(id, *again, object.error());
+  return object;
+}
+
+// An unreadable sector counts as damage; running out of descriptors or memory does not.
+void LocalStore::distrust(const ChunkId& id, const Found& found, const Error& error) {
+  if (error.fault != Fault::kDamaged && error.os_error != EIO) return;
+  if (found.pending) {
+    pending_.lose(id, found.location);
+  } else if (!found.damaged) {
+    locations_->flag_damaged(id, found.location);
+  }
+}
+
+// One batch for all that the cache lacks. Should that fail, single reads tell which one it was, and
+// get the others if nobody is to blame.
+Result<std::vector<Object>> LocalStore::get_many(std::span<const ChunkId> ids) {
+  std::vector<Object> objects(ids.size());
+  std::vector<LocatedObject> missing;
+  std::vector<size_t> missing_at;
+  for (size_t i = 0; i < ids.size(); i++) {
+    if ((objects[i] = cache_.find(ids[i])) != nullptr) continue;
+    TRY_ASSIGN(auto found, locate(ids[i]));
+    if (!found) return no_such_object(ids[i]);
+    missing.push_back({ids[i], found->location});
+    missing_at.push_back(i);
+  }
+  auto read = missing.size() > 1 ? reader_.read_many(missing) : std::vector<Object>();
+  const bool batch_read = read.ok() && read.value().size() == missing.size();
+  for (size_t i = 0; i < missing.size(); i++) {
+    Object& object = objects[missing_at[i]];
+    if (batch_read) {
+      object = read.value()[i];
+      cache_.insert(missing[i].id, object);
+    } else {
+      TRY_ASSIGN(object, get(missing[i].id));
+    }
+  }
+  return objects;
+}
+
+Result<bool> LocalStore::has(const ChunkId& id) {
+  TRY_ASSIGN(auto found, locate(id));
+  return found && !found->damaged;
+}
+
+Result<void> LocalStore::sync() {
+  std::lock_guard lock(sync_mutex_);
+  return sync_alone();
+}
+
+// REQUIRES: sync_mutex_ is held.
+Result<void> LocalStore::sync_alone() {
+  TRY(store_lost_anew());
+  const std::vector<LocatedObject> batch = pending_.pending();
+  if (batch.empty()) return {};
+  if (auto synced = writer_.sync(); !synced.ok()) {
+    pending_.lose_all();
+    return synced;
+  }
+  TRY(locations_->enter(batch));
+  pending_.registered(batch);
+  return {};
+}
+
+// After a failed sync: what it was to cover is read back, verified and appended to another pack.
+// Whoever put it does not know that it is at risk, so no sync may succeed without it.
+Result<void> LocalStore::store_lost_anew() {
+  for (const LocatedObject& object : pending_.lost()) {
+    if (pending_.claim(object.id) == PendingObjects::Claim::kPending) continue;
+    auto record = reader_.read_record(object);
+    auto location = record.ok() ? writer_.append(record.value()) : std::move(record.error());
+    if (!location.ok()) {
+      pending_.given_up(object.id);
+      return std::move(location.error());
+    }
+    pending_.appended(object.id, location.value());
+  }
+  return {};
+}
+
+LocalStoreCounters LocalStore::counters() const {
+  return {.put_count = put_count_,
+          .new_object_count = new_object_count_,
+          .new_stored_bytes = new_stored_bytes_};
+}
+
+}  // namespace casdisk

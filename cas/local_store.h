@@ -1,0 +1,99 @@
+// LocalStore: the ChunkStore of one store directory: packs, their location table, a chunk cache.
+//
+//   put:  hash ─ known? ─ compress ─ PackWriter::append ─ pending        (registered by sync)
+//   get:  ChunkCache ─ pending or LocationTable ─ PackReader ─ verify ─ ChunkCache
+//
+// Many processes share a store: each appends to packs of its own, the table is shared. Open it
+// after fork. Ordering: a location is registered only after its bytes are synced, so whatever
+// another process finds in the table is durable. A copy that was found damaged, or whose pack is
+// gone, is not trusted by put: it stores another one.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cas/chunk_cache.h"
+#include "cas/chunk_store.h"
+#include "cas/codec.h"
+#include "cas/location_table.h"
+#include "cas/os/file.h"
+#include "cas/pack_reader.h"
+#include "cas/pack_writer.h"
+#include "cas/pending_objects.h"
+
+namespace casdisk {
+
+struct LocalStoreOptions {
+  Codec codec = Codec::kZstd;
+  uint64_t cache_bytes = uint64_t(64) << 20;
+  uint64_t map_bytes = uint64_t(64) << 30;  // address space of the location table
+};
+
+// What a store has done since it was opened; for `info`, the demo and tests.
+struct LocalStoreCounters {
+  uint64_t put_count = 0;
+  uint64_t new_object_count = 0;
+  uint64_t new_stored_bytes = 0;
+};
+
+class LocalStore : public ChunkStore {
+ public:
+  // `directory` holds (or gets) packs/ and locations/. The FileSystem outlives the store.
+  static Result<std::unique_ptr<LocalStore>> open(FileSystem& file_system,
+                                                  const std::string& directory,
+                                                  const LocalStoreOptions& options);
+  ~LocalStore() override;
+
+  Result<ChunkId> put(ObjectKind kind, std::span<const std::byte> bytes) override;
+  Result<Object> get(const ChunkId& id) override;
+  Result<std::vector<Object>> get_many(std::span<const ChunkId> ids) override;
+  Result<bool> has(const ChunkId& id) override;
+  // One sync of the packs that were appended to, then one commit of the table. When the first
+  // fails, nothing it was to cover is trusted any more: it is stored anew, by whoever puts it again
+  // or by the next sync, which cannot succeed before. When only the commit fails (a full table or
+  // file system), the next sync commits it.
+  Result<void> sync() override;
+
+  LocalStoreCounters counters() const;
+  ChunkCache& cache() { return cache_; }
+
+ private:
+  struct Found {
+    PackLocation location;
+    bool pending = false;
+    bool damaged = false;
+  };
+
+  LocalStore(FileSystem& file_system, const LocalStoreOptions& options,
+             std::unique_ptr<Directory> packs, std::unique_ptr<LocationTable> locations);
+
+  Result<std::optional<Found>> locate(const ChunkId& id);
+  Result<Object> load(const ChunkId& id);
+  void distrust(const ChunkId& id, const Found& found, const Error& error);
+
+  Result<void> store_claimed(ObjectKind kind, const ChunkId& id, std::span<const std::byte> bytes);
+  Result<void> make_room();
+  Result<void> sync_alone();
+  Result<void> store_lost_anew();
+
+  // Fixed after construction.
+  const Codec codec_;
+  const std::unique_ptr<Directory> packs_;
+  const std::unique_ptr<LocationTable> locations_;
+  PackReader reader_;
+  PackWriter writer_;
+  ChunkCache cache_;
+  PendingObjects pending_;
+
+  std::mutex sync_mutex_;  // one sync at a time; whoever waits for it is covered by the next
+
+  std::atomic<uint64_t> put_count_ = 0;
+  std::atomic<uint64_t> new_object_count_ = 0;
+  std::atomic<uint64_t> new_stored_bytes_ = 0;
+};
+
+}  // namespace casdisk

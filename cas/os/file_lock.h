@@ -1,0 +1,30 @@
+// FileLock: an exclusive lock on a file that dies with the process, however it dies.
+//
+// flock(2) on a CLOEXEC descriptor of our own: not inherited across exec, and two holders within
+// one process exclude each other too. The holder's pid is written into the file for messages only.
+// Take it after fork. Not safe for concurrent use; the lock itself is what is shared.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cas/os/result.h"
+
+namespace casdisk {
+
+class FileLock {
+ public:
+  // Creates the file (mode 0600) if need be. Fault::kBusy when somebody holds it; the context is
+  // "`what` is busy: held by pid N".
+  static Result<FileLock> acquire(const std::string& path, const std::string& what);
+
+  FileLock(FileLock&& other) noexcept;
+  FileLock& operator=(FileLock&& other) noexcept;
+  ~FileLock();
+
+ private:
+  explicit FileLock(int descriptor) : descriptor_(descriptor) {}
+  int descriptor_ = -1;
+};
+
+}  // namespace casdisk

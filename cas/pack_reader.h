@@ -1,0 +1,61 @@
+// PackReader: reads records out of packs and verifies them.
+//
+// Keeps a bounded number of packs open; a pack that is deleted meanwhile stays readable as long as
+// it is open. Safe to call from any thread. Errors name chunk, pack and offset.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "cas/chunk_store.h"
+#include "cas/os/file.h"
+#include "cas/pack_format.h"
+
+namespace casdisk {
+
+// Descriptors that a store keeps for reading: 256 packs are 64 GiB, and a process may by default
+// have 1024 files open.
+inline constexpr size_t kMaxOpenPacks = 256;
+
+class PackReader {
+ public:
+  // Both outlive the reader.
+  PackReader(FileSystem& file_system, Directory& packs)
+      : file_system_(file_system), packs_(packs) {}
+
+  // kDamaged when the pack is gone or cut off, or what lies there is not this object.
+  Result<Object> read(const LocatedObject& object);
+
+  // The same for many, in their order, read in one batch. Any failure fails all, and the error may
+  // name the pack alone: read them singly to tell which one it was.
+  Result<std::vector<Object>> read_many(std::span<const LocatedObject> objects);
+
+  // The verified record as it lies in its pack.
+  Result<Bytes> read_record(const LocatedObject& object);
+
+  // Whether the pack exists and reaches to the end of the record; nothing is read.
+  bool reaches(const PackLocation& location);
+
+ private:
+  struct OpenPack {
+    std::shared_ptr<const File> file;
+    uint64_t last_use = 0;
+  };
+  Result<std::shared_ptr<const File>> open_pack(uint64_t pack);
+  // Returns the object and leaves its record in `record`.
+  Result<Bytes> read_verified(const LocatedObject& object, Bytes& record);
+
+  // Fixed after construction.
+  FileSystem& file_system_;
+  Directory& packs_;
+
+  std::mutex mutex_;
+  // Guarded by mutex_.
+  std::unordered_map<uint64_t, OpenPack> open_packs_;
+  uint64_t use_count_ = 0;
+};
+
+}  // namespace casdisk

@@ -1,0 +1,57 @@
+// PackWriter: appends records to packs of its own, one after the other.
+//
+// A pack's file is made at the first append. A pack is closed when it is full (kMaxPackBytes), when
+// an append to it failed and when a sync failed; what was appended to it before a failed append
+// stays valid. Safe to call from any thread, but for sync(): one at a time, beside any appends.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "cas/location_table.h"
+#include "cas/os/file.h"
+#include "cas/pack_format.h"
+
+namespace casdisk {
+
+class PackWriter {
+ public:
+  // Both outlive the writer.
+  PackWriter(Directory& packs, LocationTable& locations) : packs_(packs), locations_(locations) {}
+
+  // Appends a whole record (encode_record). Readable at its location when this returns, also by
+  // other processes and when this one dies; durable after the next sync().
+  Result<PackLocation> append(std::span<const std::byte> record);
+
+  // All records appended before it began, and the names of their files, are on the device. On an
+  // error none of those not covered by an earlier success may be relied on.
+  Result<void> sync();
+
+ private:
+  struct Pack {
+    uint64_t id = 0;
+    std::unique_ptr<File> file;
+    // Guarded by mutex_.
+    uint64_t end = 0;
+    bool unsynced = false;
+    bool lost = false;  // a sync failed: no later one could be believed
+  };
+
+  Result<std::shared_ptr<Pack>> begin_pack();
+  void abandon_current();
+  Result<void> sync_packs(std::span<const std::shared_ptr<Pack>> packs, bool names_unsynced);
+
+  // Fixed after construction.
+  Directory& packs_;
+  LocationTable& locations_;
+
+  std::mutex mutex_;
+  // Guarded by mutex_.
+  std::shared_ptr<Pack> current_;
+  std::vector<std::shared_ptr<Pack>> unsynced_;
+  bool names_unsynced_ = false;
+};
+
+}  // namespace casdisk

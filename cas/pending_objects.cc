@@ -1,0 +1,92 @@
+#include "cas/pending_objects.h"
+
+namespace casdisk {
+
+namespace {
+
+std::vector<LocatedObject> listed(const std::unordered_map<ChunkId, PackLocation>& objects) {
+  std::vector<LocatedObject> list;
+  list.reserve(objects.size());
+  for (const auto& [id, location] : objects) list.push_back({id, location});
+  return list;
+}
+
+}  // namespace
+
+PendingObjects::Claim PendingObjects::claim(const ChunkId& id) {
+  std::unique_lock lock(mutex_);
+  claim_ended_.wait(lock, [&] { return !claimed_.contains(id); });
+  if (pending_.contains(id)) return Claim::kPending;
+  claimed_.insert(id);
+  return Claim::kMine;
+}
+
+void PendingObjects::appended(const ChunkId& id, const PackLocation& location) {
+  std::lock_guard lock(mutex_);
+  pending_.insert_or_assign(id, location);
+  lost_.erase(id);
+  end_claim(id);
+}
+
+void PendingObjects::settled(const ChunkId& id) {
+  std::lock_guard lock(mutex_);
+  lost_.erase(id);
+  end_claim(id);
+}
+
+void PendingObjects::given_up(const ChunkId& id) {
+  std::lock_guard lock(mutex_);
+  end_claim(id);
+}
+
+void PendingObjects::end_claim(const ChunkId& id) {
+  const size_t ended = claimed_.erase(id);
+  CHECK(ended == 1);
+  claim_ended_.notify_all();
+}
+
+std::optional<PackLocation> PendingObjects::find(const ChunkId& id) const {
+  std::lock_guard lock(mutex_);
+  auto found = pending_.find(id);
+  if (found == pending_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::vector<LocatedObject> PendingObjects::pending() const {
+  std::lock_guard lock(mutex_);
+  return listed(pending_);
+}
+
+std::vector<LocatedObject> PendingObjects::lost() const {
+  std::lock_guard lock(mutex_);
+  return listed(lost_);
+}
+
+size_t PendingObjects::count() const {
+  std::lock_guard lock(mutex_);
+  return pending_.size() + lost_.size();
+}
+
+void PendingObjects::registered(std::span<const LocatedObject> objects) {
+  std::lock_guard lock(mutex_);
+  for (const LocatedObject& object : objects) {
+    auto found = pending_.find(object.id);
+    if (found != pending_.end() && found->second == object.location) pending_.erase(found);
+  }
+}
+
+void PendingObjects::lose_all() {
+  std::lock_guard lock(mutex_);
+  for (const auto& [id, location] : pending_) lost_.insert_or_assign(id, location);
+  pending_.clear();
+}
+
+void PendingObjects::lose(const ChunkId& id, const PackLocation& location) {
+  std::lock_guard lock(mutex_);
+  auto found = pending_.find(id);
+  if (found == pending_.end() || found->second != location) return;
+  pending_.erase(found);
+  lost_.insert_or_assign(id, location);
+}
+
+}  // namespace casdisk
