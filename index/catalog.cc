@@ -1,0 +1,187 @@
+#include "index/catalog.h"
+
+#include <fmt/format.h>
+
+namespace casdisk {
+namespace {
+
+Bytes key_of(char scope, std::span<const std::byte> rest = {}) {
+  Bytes key{std::byte(scope)};
+  key.insert(key.end(), rest.begin(), rest.end());
+  return key;
+}
+
+Bytes checkpoint_name_key(uint64_t disk_uid, std::string_view name) {
+  Bytes key = key_of('N');
+  for (int shift = 56; shift >= 0; shift -= 8) key.push_back(std::byte(uint8_t(disk_uid >> shift)));
+  for (char c : name) key.push_back(std::byte(c));
+  return key;
+}
+
+std::string name_in(std::span<const std::byte> key, size_t prefix_bytes) {
+  auto name = key.subspan(prefix_bytes);
+  return std::string(reinterpret_cast<const char*>(name.data()), name.size());
+}
+
+Error in_catalog(Error error, std::string_view object) {
+  error.context = fmt::format("{}: {}", object, error.context);
+  return error;
+}
+
+Result<ChunkId> decode_id(std::span<const std::byte> value, std::string_view object) {
+  ChunkId id;
+  if (value.size() != id.bytes.size()) {
+    return Error{Fault::kDamaged, 0, fmt::format("{}: {} bytes for an id", object, value.size())};
+  }
+  std::copy(value.begin(), value.end(), id.bytes.begin());
+  return id;
+}
+
+}  // namespace
+
+Result<std::optional<HeadRecord>> CatalogReader::find_head(const std::string& disk) {
+  TRY_ASSIGN(auto value, reader_.get(key_of('D', as_bytes(disk))));
+  if (!value) return std::optional<HeadRecord>();
+  auto head = decode_head(*value);
+  if (!head.ok()) return in_catalog(head.error(), fmt::format("disk {}", disk));
+  return std::optional(std::move(head).value());
+}
+
+Result<HeadRecord> CatalogReader::head(const std::string& disk) {
+  TRY_ASSIGN(auto head, find_head(disk));
+  if (head) return std::move(*head);
+  return Error{Fault::kNotFound, 0,
+               fmt::format("no disk named {}; `casdisk ls` lists them", disk)};
+}
+
+Result<std::vector<NamedHead>> CatalogReader::heads() {
+  std::vector<NamedHead> heads;
+  Result<void> outcome;
+  TRY(reader_.scan(key_of('D'), {}, [&](auto key, auto value) {
+    std::string name = name_in(key, 1);
+    auto head = decode_head(value);
+    if (!head.ok()) {
+      outcome = in_catalog(head.error(), fmt::format("disk {}", name));
+      return false;
+    }
+    heads.push_back({std::move(name), std::move(head).value()});
+    return true;
+  }));
+  TRY(std::move(outcome));
+  return heads;
+}
+
+Result<std::optional<ChunkId>> CatalogReader::find_checkpoint(uint64_t disk_uid,
+                                                              const std::string& name) {
+  TRY_ASSIGN(auto value, reader_.get(checkpoint_name_key(disk_uid, name)));
+  if (!value) return std::optional<ChunkId>();
+  TRY_ASSIGN(ChunkId id, decode_id(*value, fmt::format("checkpoint {}", name)));
+  return std::optional(id);
+}
+
+Result<std::vector<NamedCheckpoint>> CatalogReader::checkpoints(uint64_t disk_uid) {
+  std::vector<NamedCheckpoint> found;
+  Result<void> outcome;
+  Bytes prefix = checkpoint_name_key(disk_uid, "");
+  TRY(reader_.scan(prefix, {}, [&](auto key, auto value) {
+    std::string name = name_in(key, prefix.size());
+    auto id = decode_id(value, fmt::format("checkpoint {}", name));
+    if (!id.ok()) {
+      outcome = std::move(id.error());
+      return false;
+    }
+    found.push_back({std::move(name), id.value()});
+    return true;
+  }));
+  TRY(std::move(outcome));
+  return found;
+}
+
+Result<CheckpointRecord> CatalogReader::checkpoint(const ChunkId& id) {
+  TRY_ASSIGN(auto value, reader_.get(key_of('K', id.bytes)));
+  std::string object = fmt::format("checkpoint {}", to_hex(id));
+  if (!value) return Error{Fault::kNotFound, 0, object + " is not in the catalog"};
+  auto record = decode_checkpoint(*value);
+  if (!record.ok()) return in_catalog(record.error(), object);
+  return record;
+}
+
+Result<std::optional<FallbackRecord>> CatalogReader::find_fallback(const FallbackId& id) {
+  TRY_ASSIGN(auto value, reader_.get(key_of('F', id.bytes)));
+  if (!value) return std::optional<FallbackRecord>();
+  auto record = decode_fallback(*value);
+  if (!record.ok()) return in_catalog(record.error(), fmt::format("fallback {}", to_hex(id)));
+  return std::optional(std::move(record).value());
+}
+
+Result<uint64_t> CatalogWriter::new_disk_uid() {
+  Bytes key = key_of('I', as_bytes("uid"));
+  TRY_ASSIGN(auto value, writer_.get(key));
+  uint64_t uid = 1;
+  if (value) {
+    ByteReader reader(*value);
+    uid = reader.number<uint64_t>();
+    if (!reader.finished()) return Error{Fault::kDamaged, 0, "the counter of disk uids is damaged"};
+  }
+  TRY(writer_.put(key, ByteWriter().number(uid + 1).take()));
+  return uid;
+}
+
+Result<void> CatalogWriter::put_head(const std::string& disk, HeadRecord head) {
+  head.version++;
+  return writer_.put(key_of('D', as_bytes(disk)), encode(head));
+}
+
+Result<void> CatalogWriter::remove_head(const std::string& disk) {
+  TRY_ASSIGN(bool removed, writer_.remove(key_of('D', as_bytes(disk))));
+  CHECK(removed);
+  return {};
+}
+
+Result<void> CatalogWriter::put_checkpoint(uint64_t disk_uid, const std::string& name,
+                                           const ChunkId& id, std::span<const std::byte> encoded) {
+  TRY(writer_.put(key_of('K', id.bytes), encoded));
+  return writer_.put(checkpoint_name_key(disk_uid, name), id.bytes);
+}
+
+Result<bool> CatalogWriter::remove_checkpoint_name(uint64_t disk_uid, const std::string& name) {
+  return writer_.remove(checkpoint_name_key(disk_uid, name));
+}
+
+Result<void> CatalogWriter::put_fallback(const FallbackId& id, const FallbackRecord& record) {
+  return writer_.put(key_of('F', id.bytes), encode(record));
+}
+
+Result<void> Catalog::view(const std::function<Result<void>(CatalogReader&)>& body) const {
+  return environment_.view([&](LmdbReader& reader) {
+    CatalogReader catalog(reader);
+    return body(catalog);
+  });
+}
+
+Result<void> Catalog::update(const std::function<Result<void>(CatalogWriter&)>& body) const {
+  return environment_.update([&](LmdbWriter& writer) {
+    CatalogWriter catalog(writer);
+    return body(catalog);
+  });
+}
+
+Result<HeadRecord> Catalog::head(const std::string& disk) const {
+  HeadRecord head;
+  TRY(view([&](CatalogReader& reader) -> Result<void> {
+    TRY_ASSIGN(head, reader.head(disk));
+    return {};
+  }));
+  return head;
+}
+
+Result<CheckpointRecord> Catalog::checkpoint(const ChunkId& id) const {
+  CheckpointRecord record;
+  TRY(view([&](CatalogReader& reader) -> Result<void> {
+    TRY_ASSIGN(record, reader.checkpoint(id));
+    return {};
+  }));
+  return record;
+}
+
+}  // namespace casdisk

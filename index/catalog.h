@@ -1,0 +1,87 @@
+// Catalog: the disks, checkpoints and fallbacks of a store, by name, in its meta environment.
+//
+//   'D' disk name                       -> HeadRecord
+//   'K' checkpoint id                   -> CheckpointRecord
+//   'N' disk uid (big-endian), name     -> checkpoint id
+//   'F' fallback id                     -> FallbackRecord
+//   'I' "uid"                           -> the next disk uid
+//
+// A checkpoint is alive while a name points at it; a record without a name is kept as a link in the
+// lineage of what descends from it. Everything changes in transactions: all of one or nothing, durable
+// when update() returns. Safe to call from any thread and from many processes.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cas/kv/lmdb.h"
+#include "index/records.h"
+
+namespace casdisk {
+
+struct NamedHead {
+  std::string name;
+  HeadRecord head;
+};
+
+struct NamedCheckpoint {
+  std::string name;
+  ChunkId id;
+};
+
+class CatalogReader {
+ public:
+  explicit CatalogReader(LmdbReader& reader) : reader_(reader) {}
+
+  Result<std::optional<HeadRecord>> find_head(const std::string& disk);
+  Result<HeadRecord> head(const std::string& disk);  // kNotFound with a message for the user
+  Result<std::vector<NamedHead>> heads();            // by name
+
+  Result<std::optional<ChunkId>> find_checkpoint(uint64_t disk_uid, const std::string& name);
+  Result<std::vector<NamedCheckpoint>> checkpoints(uint64_t disk_uid);  // by name
+  Result<CheckpointRecord> checkpoint(const ChunkId& id);
+
+  Result<std::optional<FallbackRecord>> find_fallback(const FallbackId& id);
+
+ private:
+  LmdbReader& reader_;
+};
+
+class CatalogWriter : public CatalogReader {
+ public:
+  explicit CatalogWriter(LmdbWriter& writer) : CatalogReader(writer), writer_(writer) {}
+
+  Result<uint64_t> new_disk_uid();
+  // Counts up head.version.
+  Result<void> put_head(const std::string& disk, HeadRecord head);
+  Result<void> remove_head(const std::string& disk);
+
+  // `encoded` is the record as put into the chunk store under `id`.
+  Result<void> put_checkpoint(uint64_t disk_uid, const std::string& name, const ChunkId& id,
+                              std::span<const std::byte> encoded);
+  Result<bool> remove_checkpoint_name(uint64_t disk_uid, const std::string& name);
+
+  Result<void> put_fallback(const FallbackId& id, const FallbackRecord& record);
+
+ private:
+  LmdbWriter& writer_;
+};
+
+class Catalog {
+ public:
+  explicit Catalog(LmdbEnvironment& environment) : environment_(environment) {}
+
+  Result<void> view(const std::function<Result<void>(CatalogReader&)>& body) const;
+  Result<void> update(const std::function<Result<void>(CatalogWriter&)>& body) const;
+
+  // One-shot forms of the above.
+  Result<HeadRecord> head(const std::string& disk) const;
+  Result<CheckpointRecord> checkpoint(const ChunkId& id) const;
+
+ private:
+  LmdbEnvironment& environment_;
+};
+
+}  // namespace casdisk

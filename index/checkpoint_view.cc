@@ -1,0 +1,77 @@
+#include "index/checkpoint_view.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cas/os/parallel.h"
+#include "index/disk.h"
+
+namespace casdisk {
+
+Result<FoundCheckpoint> find_checkpoint(Store& store, const VolumeName& name) {
+  for (bool sealed = false;; sealed = true) {
+    std::optional<FoundCheckpoint> found;
+    bool pending = false;
+    TRY(store.catalog().view([&](CatalogReader& reader) -> Result<void> {
+      TRY_ASSIGN(HeadRecord head, reader.head(name.disk));
+      TRY_ASSIGN(auto id, reader.find_checkpoint(head.uid, name.checkpoint));
+      if (id) {
+        TRY_ASSIGN(auto record, reader.checkpoint(*id));
+        found = FoundCheckpoint{*id, std::move(record)};
+      }
+      pending = std::any_of(head.pending.begin(), head.pending.end(), [&](const auto& waiting) {
+        return waiting.name == name.checkpoint;
+      });
+      return {};
+    }));
+    if (found) return std::move(*found);
+    if (!pending || sealed) {
+      return Error{Fault::kNotFound, 0,
+                   fmt::format("no checkpoint {}; `casdisk log {}` lists those of the disk",
+                               name.text(), name.disk)};
+    }
+    TRY_ASSIGN(auto disk, Disk::open(store, name.disk, {}));
+    TRY(disk->seal(core_count(), [](uint64_t) {}));
+  }
+}
+
+Result<std::shared_ptr<CheckpointView>> CheckpointView::open(Store& store, const VolumeName& name) {
+  TRY_ASSIGN(FoundCheckpoint found, find_checkpoint(store, name));
+  const CheckpointRecord& record = found.record;
+  TRY_ASSIGN(Layers layers, store.sealed_layers(record.root, record.size_bytes, record.fallback));
+  return std::shared_ptr<CheckpointView>(new CheckpointView(name.text(), std::move(layers)));
+}
+
+Result<void> CheckpointView::check_range(uint64_t offset, uint64_t length) const {
+  if (offset <= size_bytes() && length <= size_bytes() - offset) return {};
+  return Error{Fault::kInvalid, 0,
+               fmt::format("{}: {} bytes at {} reach beyond its {} bytes", name_, length, offset,
+                           size_bytes())};
+}
+
+Error CheckpointView::read_only() const {
+  return Error{Fault::kInvalid, 0, name_ + " is a checkpoint and does not change; fork it"};
+}
+
+Result<void> CheckpointView::read(uint64_t offset, std::span<std::byte> into) {
+  TRY(check_range(offset, into.size()));
+  return read_layers(layers_, offset, into);
+}
+
+Result<void> CheckpointView::write(uint64_t, std::span<const std::byte>) { return read_only(); }
+Result<void> CheckpointView::zero(uint64_t, uint64_t) { return read_only(); }
+Result<void> CheckpointView::trim(uint64_t, uint64_t) { return read_only(); }
+
+Result<void> CheckpointView::extents(uint64_t offset, uint64_t length,
+                                     const std::function<bool(const Extent&)>& visit) {
+  TRY(check_range(offset, length));
+  return extents_of_layers(layers_, offset, length, visit);
+}
+
+Result<void> CheckpointView::prefetch(uint64_t offset, uint64_t length) {
+  TRY(check_range(offset, length));
+  return prefetch_layers(layers_, offset, length);
+}
+
+}  // namespace casdisk

@@ -1,0 +1,180 @@
+#include "index/fallback.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "cas/os/parallel.h"
+
+namespace casdisk {
+namespace {
+
+constexpr size_t kMaxQueuedChunks = 1024;  // numbers only; the worker reads the bytes
+constexpr size_t kChunksPerCommit = 256;   // 16 MiB between two commits of the table
+constexpr auto kCommitDelay = std::chrono::milliseconds(200);
+
+}  // namespace
+
+Fallback::Fallback(FileSystem& file_system, ChunkStore& chunks, Catalog& catalog,
+                   const FallbackRecord& record, LogSink log)
+    : file_system_(file_system),
+      chunks_(chunks),
+      catalog_(catalog),
+      record_(record),
+      id_(record.id()),
+      log_(std::move(log)),
+      table_root_(record.table_root) {}
+
+Fallback::~Fallback() {
+  {
+    std::lock_guard lock(queue_mutex_);
+    stopping_ = true;
+    queue_changed_.notify_all();
+  }
+  if (worker_.joinable()) worker_.join();
+}
+
+Tree Fallback::table() const {
+  std::shared_lock lock(table_mutex_);
+  return Tree{table_root_, chunks_for(size_bytes())};
+}
+
+Result<const File*> Fallback::file() {
+  std::lock_guard lock(file_mutex_);
+  if (!file_) {
+    auto opened = file_system_.open_foreign(record_.path);
+    if (!opened.ok()) {
+      Error error = std::move(opened.error());
+      error.fault = Fault::kIo;
+      error.context = fmt::format("fallback file {} is needed for chunks that are not in the store "
+                                  "yet; put it back ({})", record_.path, error.context);
+      return error;
+    }
+    file_ = std::move(opened).value();
+  }
+  return static_cast<const File*>(file_.get());
+}
+
+Result<void> Fallback::check_pin() {
+  TRY_ASSIGN(const File* file, file());
+  TRY_ASSIGN(FileIdentity identity, file->identity());
+  if (identity == record_.identity) return {};
+  return Error{Fault::kDamaged, 0,
+               fmt::format("fallback file {} is not what it was when the disk was made (size {}, "
+                           "then {}; or another inode or time of change); chunks that are not in "
+                           "the store yet cannot be read until the original is back",
+                           record_.path, identity.size_bytes, record_.identity.size_bytes)};
+}
+
+void Fallback::want(uint64_t first_chunk, uint64_t count) {
+  std::lock_guard lock(queue_mutex_);
+  for (uint64_t chunk = first_chunk; chunk < first_chunk + count; chunk++) {
+    if (queue_.size() >= kMaxQueuedChunks || stopping_) return;
+    if (queued_or_taken_.insert(chunk).second) queue_.push_back(chunk);
+  }
+  if (!worker_.joinable()) worker_ = std::thread([this] { work(); });
+  queue_changed_.notify_one();
+}
+
+void Fallback::work() {
+  std::vector<Change> taken;
+  auto give_up = [&](const Error& error) {
+    log_("background ingestion stopped: " + describe(error));
+    std::lock_guard lock(queue_mutex_);
+    stopping_ = true;
+    queue_.clear();
+  };
+  for (;;) {
+    std::unique_lock lock(queue_mutex_);
+    queue_changed_.wait_for(lock, taken.empty() ? std::chrono::hours(1) : kCommitDelay,
+                            [this] { return stopping_ || !queue_.empty(); });
+    bool idle = queue_.empty(), stopping = stopping_;
+    std::optional<uint64_t> chunk;
+    if (!idle && !stopping) {
+      chunk = queue_.front();
+      queue_.pop_front();
+    }
+    lock.unlock();
+    if (chunk) {
+      auto change = take_in(*chunk);
+      if (!change.ok()) return give_up(change.error());
+      taken.push_back(change.value());
+    }
+    if (taken.size() >= kChunksPerCommit || (!chunk && !taken.empty())) {
+      if (auto done = commit(std::exchange(taken, {})); !done.ok()) return give_up(done.error());
+      std::lock_guard relock(queue_mutex_);
+      queued_or_taken_.clear();
+      queued_or_taken_.insert(queue_.begin(), queue_.end());
+    }
+    if (stopping) return;
+  }
+}
+
+// One chunk of the file, put into the store. Reads it again: the queue carries no bytes.
+Result<Change> Fallback::take_in(uint64_t chunk) {
+  TRY_ASSIGN(const File* source, file());
+  uint64_t offset = chunk * kChunkBytes;
+  Bytes bytes(kChunkBytes);
+  TRY(source->read(offset, std::span(bytes).first(std::min<uint64_t>(kChunkBytes,
+                                                                     size_bytes() - offset))));
+  TRY(check_pin());
+  if (is_all_zero(bytes)) return Change{chunk, Entry::zero()};
+  TRY_ASSIGN(ChunkId id, chunks_.put(ObjectKind::kChunk, bytes));
+  return Change{chunk, Entry::of(id)};
+}
+
+// Other processes enter chunks too: whoever finds the table changed begins again from theirs.
+Result<void> Fallback::commit(std::vector<Change> changes) {
+  std::sort(changes.begin(), changes.end(),
+            [](const Change& a, const Change& b) { return a.chunk < b.chunk; });
+  changes.erase(std::unique(changes.begin(), changes.end(),
+                            [](const Change& a, const Change& b) { return a.chunk == b.chunk; }),
+                changes.end());
+  for (Entry base = table().root;;) {
+    TRY_ASSIGN(Tree edited, edit(chunks_, Tree{base, chunks_for(size_bytes())}, changes));
+    TRY(chunks_.sync());
+    bool published = false;
+    TRY(catalog_.update([&](CatalogWriter& writer) -> Result<void> {
+      TRY_ASSIGN(auto current, writer.find_fallback(id_));
+      if (!current) return Error{Fault::kNotFound, 0, "the fallback is no longer in the catalog"};
+      published = current->table_root == base;
+      base = current->table_root;
+      if (!published) return {};
+      current->table_root = edited.root;
+      return writer.put_fallback(id_, *current);
+    }));
+    if (!published) continue;
+    std::unique_lock lock(table_mutex_);
+    table_root_ = edited.root;
+    return {};
+  }
+}
+
+Result<void> Fallback::ingest_all(uint64_t end_chunk, unsigned threads,
+                                  const std::function<void(uint64_t bytes)>& progress) {
+  std::vector<uint64_t> missing;
+  auto take_missing = [&]() -> Result<void> {
+    std::vector<Change> changes(missing.size());
+    TRY(parallel_for(missing.size(), threads, [&](size_t i) -> Result<void> {
+      TRY_ASSIGN(changes[i], take_in(missing[i]));
+      progress(kChunkBytes);
+      return {};
+    }));
+    missing.clear();
+    return commit(std::move(changes));
+  };
+  for (uint64_t first = 0; first < end_chunk; first += kChunksPerCommit) {
+    uint64_t count = std::min<uint64_t>(kChunksPerCommit, end_chunk - first);
+    TRY(walk(chunks_, table(), first, count, [&](const EntryRun& run) {
+      for (uint64_t i = 0; i < run.count && run.entry.state == EntryState::kAbsent; i++) {
+        missing.push_back(run.first + i);
+      }
+      return true;
+    }));
+    if (!missing.empty()) TRY(take_missing());
+  }
+  return {};
+}
+
+}  // namespace casdisk

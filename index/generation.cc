@@ -1,0 +1,194 @@
+#include "index/generation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "index/tree.h"
+
+namespace casdisk {
+namespace {
+
+// Ranges kept before they are sorted and merged: 1 MiB of them.
+constexpr size_t kMaxChangedRanges = 64 * 1024;
+
+}  // namespace
+
+Result<void> Generation::write(std::span<WritePiece> pieces) {
+  if (auto failure = flush_group_.failure()) return *failure;
+  for (WritePiece& piece : pieces) {
+    CHECK(piece.offset % kBlockBytes == 0 && piece.from.size() % kBlockBytes == 0);
+    piece.file = overlay_.get();
+  }
+  TRY(place_.file_system->write(pieces));
+  overlay_dirty_.store(true);
+  for (const WritePiece& piece : pieces) {
+    uint64_t block = piece.offset / kBlockBytes, left = piece.from.size() / kBlockBytes;
+    while (left > 0) {
+      uint32_t first = uint32_t(block % kBlocksPerChunk);
+      uint32_t count = uint32_t(std::min<uint64_t>(left, kBlocksPerChunk - first));
+      TRY(mark(block / kBlocksPerChunk, blocks_mask(first, count), BlockState::kData));
+      block += count;
+      left -= count;
+    }
+  }
+  return {};
+}
+
+Result<void> Generation::zero(uint64_t first_block, uint64_t block_count) {
+  if (auto failure = flush_group_.failure()) return *failure;
+  uint64_t end = first_block + block_count;
+  uint64_t block = first_block;
+  auto mark_part = [&](uint64_t until) -> Result<void> {
+    if (block >= until) return {};
+    uint32_t count = uint32_t(until - block);
+    TRY(mark(block / kBlocksPerChunk, blocks_mask(uint32_t(block % kBlocksPerChunk), count),
+             BlockState::kZero));
+    block = until;
+    return {};
+  };
+  uint64_t first_whole = (first_block + kBlocksPerChunk - 1) / kBlocksPerChunk;
+  uint64_t end_whole = end / kBlocksPerChunk;
+  if (first_block % kBlocksPerChunk != 0) {
+    TRY(mark_part(std::min(end, first_whole * kBlocksPerChunk)));
+  }
+  if (first_whole < end_whole) {
+    TRY(mark_zero_chunks(first_whole, end_whole - first_whole));
+    block = end_whole * kBlocksPerChunk;
+  }
+  TRY(mark_part(end));
+  if (can_punch_.load()) {
+    auto punched = overlay_->punch(first_block * kBlockBytes, block_count * kBlockBytes);
+    if (!punched.ok() && punched.error().fault != Fault::kUnsupported) return punched;
+    if (!punched.ok()) can_punch_.store(false);
+  }
+  return {};
+}
+
+Result<void> Generation::mark(uint64_t chunk, BlockMask mask, BlockState state) {
+  ChunkWord word = map_->get(chunk);
+  if (with_state(word, mask, state) == word) return {};
+  std::lock_guard lock(mutex_);
+  TRY(map_->reserve(chunk, 1));
+  map_->set(chunk, with_state(map_->get(chunk), mask, state));
+  note_changed(chunk, 1);
+  return {};
+}
+
+Result<void> Generation::mark_zero_chunks(uint64_t first, uint64_t count) {
+  std::lock_guard lock(mutex_);
+  TRY(map_->reserve(first, count));
+  for (uint64_t chunk = first; chunk < first + count; chunk++) map_->set(chunk, kAllZero);
+  note_changed(first, count);
+  return {};
+}
+
+// Sorts the ranges and joins those that touch.
+template <typename Range>
+static void merge_ranges(std::vector<Range>& ranges) {
+  std::sort(ranges.begin(), ranges.end(),
+            [](const Range& a, const Range& b) { return a.first < b.first; });
+  size_t kept = 0;
+  for (const Range& range : ranges) {
+    if (kept > 0 && range.first <= ranges[kept - 1].first + ranges[kept - 1].count) {
+      uint64_t end = std::max(ranges[kept - 1].first + ranges[kept - 1].count,
+                              range.first + range.count);
+      ranges[kept - 1].count = end - ranges[kept - 1].first;
+    } else {
+      ranges[kept++] = range;
+    }
+  }
+  ranges.resize(kept);
+}
+
+void Generation::note_changed(uint64_t first, uint64_t count) {
+  if (!changed_.empty() && changed_.back().first <= first &&
+      first <= changed_.back().first + changed_.back().count) {
+    ChunkRange& last = changed_.back();
+    last.count = std::max(last.first + last.count, first + count) - last.first;
+    return;
+  }
+  if (changed_.size() >= kMaxChangedRanges && (changed_.size() & (changed_.size() - 1)) == 0) {
+    merge_ranges(changed_);
+  }
+  changed_.push_back(ChunkRange{first, count});
+}
+
+static void append_run(std::vector<WordRun>& runs, uint64_t chunk, ChunkWord word) {
+  if (!runs.empty()) {
+    WordRun& last = runs.back();
+    if (last.word == word && last.first + last.count == chunk && last.count < UINT32_MAX) {
+      last.count++;
+      return;
+    }
+  }
+  runs.push_back(WordRun{chunk, 1, word});
+}
+
+std::vector<WordRun> Generation::take_changed() {
+  std::lock_guard lock(mutex_);
+  merge_ranges(changed_);
+  std::vector<WordRun> runs;
+  for (const ChunkRange& range : changed_) {
+    for (uint64_t chunk = range.first; chunk < range.first + range.count; chunk++) {
+      append_run(runs, chunk, map_->get(chunk));
+    }
+  }
+  changed_.clear();
+  return runs;
+}
+
+std::vector<WordRun> Generation::all_runs() const {
+  std::lock_guard lock(mutex_);
+  std::vector<WordRun> runs;
+  for (uint64_t chunk = 0; (chunk = map_->next_dirty(chunk, chunk_count_)) < chunk_count_; chunk++) {
+    append_run(runs, chunk, map_->get(chunk));
+  }
+  return runs;
+}
+
+Result<void> Generation::flush() {
+  return flush_group_.run([this] { return flush_now(); });
+}
+
+Result<void> Generation::flush_now() {
+  // The words are read before the overlay is synced: what they call data lies in it already.
+  std::vector<WordRun> changed = take_changed();
+  bool whole = !journal_ || journal_->size_bytes() > rewrite_at_bytes_;
+  if (whole) changed = all_runs();
+  if (overlay_dirty_.exchange(false)) {
+    if (auto synced = overlay_->sync(); !synced.ok()) return poison(std::move(synced.error()));
+  }
+  if (changed.empty() && !whole) return {};
+  auto written = write_journal(changed, whole);
+  if (written.ok()) return {};
+  if (written.error().fault == Fault::kPoisoned) return poison(std::move(written.error()));
+  // No sync failed: the map still has everything, and the next flush writes a whole new journal.
+  journal_.reset();
+  return written;
+}
+
+Result<void> Generation::poison(Error error) {
+  map_->poison();
+  error.fault = Fault::kPoisoned;
+  error.context += "; writes that were not flushed may be lost, so the disk takes no more of them. "
+                   "Look at the device, then see `casdisk accept --help`";
+  return error;
+}
+
+void Generation::enter() {
+  std::lock_guard lock(inside_mutex_);
+  inside_count_++;
+}
+
+void Generation::leave() {
+  std::lock_guard lock(inside_mutex_);
+  if (--inside_count_ == 0) inside_left_.notify_all();
+}
+
+void Generation::drain() {
+  std::unique_lock lock(inside_mutex_);
+  inside_left_.wait(lock, [this] { return inside_count_ == 0; });
+}
+
+}  // namespace casdisk

@@ -1,0 +1,125 @@
+// Generation: one overlay with its dirty map: what was written to a head since some moment.
+//
+//   <number>.overlay   sparse; a dirty block's bytes at the block's own offset
+//   <number>.map       the live map: what is acknowledged          (live_map.h)
+//   <number>.journal   the map's durable half: what is flushed     (map_journal.h)
+//
+// Two promises. The process dies: overlay and live map are in the page cache, nothing acknowledged is
+// lost. The power fails: what the last completed flush() covered is there; of the rest, each block
+// holds an older or a newer acknowledged content, whole (the device writes aligned 4 KiB whole).
+// Order within flush(): read the changed words, sync the overlay, append them to the journal.
+//
+// write(), zero() and the reading calls are safe from any thread; the caller keeps writes of one block
+// that must not mix apart (block_locks.h). A failed sync poisons the generation for good.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "cas/os/file.h"
+#include "index/flush_group.h"
+#include "index/live_map.h"
+#include "index/map_journal.h"
+
+namespace casdisk {
+
+// Where generations live and what they need from outside.
+struct GenerationPlace {
+  FileSystem* file_system = nullptr;
+  Directory* directory = nullptr;
+  std::function<uint64_t()> random;  // for log ids; never the same value twice
+};
+
+class Generation {
+ public:
+  // Makes the files, durably; the caller then records the generation in its head.
+  static Result<std::shared_ptr<Generation>> create(const GenerationPlace& place, uint64_t number,
+                                                    uint64_t size_bytes);
+
+  // Opens what a process that ended, or a machine that went down, left behind. A verdict that drops
+  // anything is durable before this returns; interrupted, it is simply begun anew.
+  // kPoisoned: an earlier sync failed (see accept_poison).
+  static Result<std::shared_ptr<Generation>> recover(const GenerationPlace& place, uint64_t number,
+                                                     uint64_t size_bytes, bool accept_poison);
+
+  // Removes the files, those that exist.
+  static Result<void> remove(Directory& directory, uint64_t number);
+  // The generation whose file this is; nothing for other names.
+  static std::optional<uint64_t> number_of(const std::string& file_name);
+
+  uint64_t number() const { return number_; }
+  const File& overlay() const { return *overlay_; }
+  // All clean for chunks beyond the generation's own size.
+  ChunkWord word(uint64_t chunk) const {
+    return chunk < chunk_count_ ? map_->get(chunk) : kAllClean;
+  }
+  uint64_t next_dirty(uint64_t from, uint64_t end) const { return map_->next_dirty(from, end); }
+
+  // Writes whole blocks (offset and length multiples of kBlockBytes; the piece's file is ignored) and
+  // then marks them as data. kNoSpace and kIo leave the states as they were.
+  Result<void> write(std::span<WritePiece> pieces);
+
+  // Marks blocks [first, first + count) zero and gives their space back.
+  Result<void> zero(uint64_t first_block, uint64_t block_count);
+
+  // Everything written or zeroed before the call survives a power cut. Concurrent calls share work.
+  Result<void> flush();
+
+  // A write is inside from enter() to leave(); drain() returns when nobody is.
+  void enter();
+  void leave();
+  void drain();
+
+  Result<uint64_t> allocated_bytes() const { return overlay_->allocated_bytes(); }
+
+ private:
+  struct ChunkRange {
+    uint64_t first = 0;
+    uint64_t count = 0;
+  };
+
+  Generation(const GenerationPlace& place, uint64_t number, uint64_t size_bytes);
+  Result<void> open_overlay(OpenMode mode);
+  Result<void> recover_from_journal(const MountProof& proof);
+  Result<MountProof> mount_proof() const;
+  Result<void> mark(uint64_t chunk, BlockMask mask, BlockState state);
+  Result<void> mark_zero_chunks(uint64_t first, uint64_t count);
+  void note_changed(uint64_t first, uint64_t count);
+  std::vector<WordRun> take_changed();
+  std::vector<WordRun> all_runs() const;
+  Result<void> flush_now();
+  Result<void> write_journal(std::span<const WordRun> runs, bool whole);
+  Result<void> poison(Error error);
+  JournalHeader new_journal_header() const;
+
+  // Fixed after construction.
+  GenerationPlace place_;
+  uint64_t number_;
+  uint64_t size_bytes_;
+  uint64_t chunk_count_;
+  std::unique_ptr<File> overlay_;
+  std::unique_ptr<LiveMap> map_;
+  FlushGroup flush_group_;
+
+  std::atomic<bool> overlay_dirty_ = false;
+  std::atomic<bool> can_punch_ = true;
+
+  // Touched by one flush at a time.
+  std::unique_ptr<MapJournal> journal_;  // null: the next flush writes a whole new one
+  uint64_t rewrite_at_bytes_ = 0;
+
+  // Guarded by mutex_: changes of the map, and which they were.
+  mutable std::mutex mutex_;
+  std::vector<ChunkRange> changed_;
+
+  // Guarded by inside_mutex_.
+  std::mutex inside_mutex_;
+  std::condition_variable inside_left_;
+  uint64_t inside_count_ = 0;
+};
+
+}  // namespace casdisk

@@ -1,0 +1,122 @@
+// The files of a generation: making them, recovering them, removing them.
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "index/generation.h"
+#include "index/tree.h"
+
+namespace casdisk {
+namespace {
+
+// A journal is written anew when it has grown past this and past four times its last whole form.
+constexpr uint64_t kRewriteJournalBytes = uint64_t(8) << 20;
+
+std::string file_name(uint64_t number, std::string_view suffix) {
+  return fmt::format("{:08x}.{}", number, suffix);
+}
+
+}  // namespace
+
+Generation::Generation(const GenerationPlace& place, uint64_t number, uint64_t size_bytes)
+    : place_(place),
+      number_(number),
+      size_bytes_(size_bytes),
+      chunk_count_(chunks_for(size_bytes)) {}
+
+Result<MountProof> Generation::mount_proof() const {
+  TRY_ASSIGN(uint64_t mount_id, place_.directory->mount_id());
+  return MountProof{place_.file_system->boot_id(), mount_id};
+}
+
+JournalHeader Generation::new_journal_header() const {
+  return JournalHeader{place_.random(), number_, chunk_count_};
+}
+
+Result<void> Generation::open_overlay(OpenMode mode) {
+  TRY_ASSIGN(overlay_, place_.directory->open(file_name(number_, "overlay"), mode));
+  uint64_t whole_blocks = (size_bytes_ + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+  TRY_ASSIGN(uint64_t present, overlay_->size());
+  if (present != whole_blocks) TRY(overlay_->resize(whole_blocks));
+  return {};
+}
+
+Result<void> Generation::write_journal(std::span<const WordRun> runs, bool whole) {
+  if (!whole) return journal_->append(runs);
+  TRY_ASSIGN(journal_, MapJournal::replace(*place_.directory, file_name(number_, "journal"),
+                                           new_journal_header(), runs));
+  rewrite_at_bytes_ = std::max(kRewriteJournalBytes, 4 * journal_->size_bytes());
+  return {};
+}
+
+Result<std::shared_ptr<Generation>> Generation::create(const GenerationPlace& place,
+                                                       uint64_t number, uint64_t size_bytes) {
+  std::shared_ptr<Generation> made(new Generation(place, number, size_bytes));
+  TRY(made->open_overlay(OpenMode::kCreateAny));
+  TRY(made->overlay_->sync());  // its size
+  TRY_ASSIGN(made->map_, LiveMap::create(*place.directory, file_name(number, "map"), number,
+                                         made->chunk_count_));
+  TRY_ASSIGN(MountProof proof, made->mount_proof());
+  made->map_->validate(proof);
+  TRY(made->write_journal({}, true));  // syncs the directory last
+  return made;
+}
+
+Result<std::shared_ptr<Generation>> Generation::recover(const GenerationPlace& place,
+                                                        uint64_t number, uint64_t size_bytes,
+                                                        bool accept_poison) {
+  std::shared_ptr<Generation> found(new Generation(place, number, size_bytes));
+  TRY(found->open_overlay(OpenMode::kWrite));
+  TRY_ASSIGN(MountProof proof, found->mount_proof());
+  TRY_ASSIGN(found->map_, LiveMap::open(*place.directory, file_name(number, "map"), number,
+                                        found->chunk_count_, proof));
+  if (!found->map_) {
+    TRY(found->recover_from_journal(proof));
+  } else {
+    // The process ended, the machine did not: map and overlay are as they were. What the journal
+    // lacks is unknown, so the next flush writes a whole new one, after syncing the overlay.
+    found->overlay_dirty_.store(true);
+  }
+  if (found->map_->poisoned() && !accept_poison) {
+    return Error{Fault::kPoisoned, 0,
+                 fmt::format("{}: an earlier sync failed, so writes since the last flush may be "
+                             "lost. Look at the device, then see `casdisk accept --help`",
+                             found->overlay_->path())};
+  }
+  return found;
+}
+
+// Only what is in the journal is known to be whole. Blocks that it does not name count as clean.
+Result<void> Generation::recover_from_journal(const MountProof& proof) {
+  TRY_ASSIGN(map_, LiveMap::create(*place_.directory, file_name(number_, "map"), number_,
+                                   chunk_count_));
+  TRY(MapJournal::replay(*place_.directory, file_name(number_, "journal"), number_, chunk_count_,
+                         [&](const WordRun& run) -> Result<void> {
+                           TRY(map_->reserve(run.first, run.count));
+                           for (uint32_t i = 0; i < run.count; i++) map_->set(run.first + i, run.word);
+                           return {};
+                         }));
+  // A new log id: records that were cut off can never become part of this journal again.
+  TRY(write_journal(all_runs(), true));
+  map_->validate(proof);
+  return {};
+}
+
+Result<void> Generation::remove(Directory& directory, uint64_t number) {
+  for (std::string_view suffix : {"overlay", "map", "journal", "journal.new"}) {
+    auto removed = directory.remove(file_name(number, suffix));
+    if (!removed.ok() && removed.error().fault != Fault::kNotFound) return removed;
+  }
+  return {};
+}
+
+std::optional<uint64_t> Generation::number_of(const std::string& name) {
+  size_t dot = name.find('.');
+  if (dot == std::string::npos) return std::nullopt;
+  uint64_t number = 0;
+  auto [end, error] = std::from_chars(name.data(), name.data() + dot, number, 16);
+  if (error != std::errc() || end != name.data() + dot) return std::nullopt;
+  return number;
+}
+
+}  // namespace casdisk

@@ -1,0 +1,225 @@
+// Reading through the layers: first decide where each part of the request lies, then fetch.
+#include <algorithm>
+
+#include "index/layers.h"
+
+namespace casdisk {
+namespace {
+
+// Chunks fetched at once; bounds the memory of a large read.
+constexpr size_t kChunksPerFetch = 64;
+
+// A part of the request that no generation answers.
+struct Gap {
+  uint64_t offset = 0;
+  std::span<std::byte> into;
+};
+
+// A part of the request that lies in a chunk of the store.
+struct ChunkPart {
+  ChunkId id;
+  uint32_t offset_in_chunk = 0;
+  std::span<std::byte> into;
+};
+
+class ReadPlan {
+ public:
+  explicit ReadPlan(const Layers& layers) : layers_(layers) {}
+
+  Result<void> run(uint64_t offset, std::span<std::byte> into) {
+    place_in_generations(offset, into);
+    if (!gaps_.empty()) TRY(place_in_tree());
+    if (!pieces_.empty()) TRY(layers_.file_system->read(pieces_));
+    if (asked_fallback_) TRY(layers_.fallback->check_pin());
+    return fetch_chunks();
+  }
+
+ private:
+  void place_in_generations(uint64_t offset, std::span<std::byte> into);
+  void place_block(uint64_t offset, std::span<std::byte> into);
+  Result<void> place_in_tree();
+  Result<void> place_run(const EntryRun& run, bool in_table);
+  Result<void> place_absent(uint64_t offset, std::span<std::byte> into);
+  Result<void> fetch_chunks();
+  void add_gap(uint64_t offset, std::span<std::byte> into);
+  void add_piece(const File& file, uint64_t offset, std::span<std::byte> into);
+
+  const Layers& layers_;
+  std::vector<ReadPiece> pieces_;
+  std::vector<Gap> gaps_;
+  std::vector<ChunkPart> chunk_parts_;
+  bool asked_fallback_ = false;
+};
+
+void ReadPlan::add_piece(const File& file, uint64_t offset, std::span<std::byte> into) {
+  if (!pieces_.empty()) {
+    ReadPiece& last = pieces_.back();
+    if (last.file == &file && last.offset + last.into.size() == offset &&
+        last.into.data() + last.into.size() == into.data()) {
+      last.into = std::span(last.into.data(), last.into.size() + into.size());
+      return;
+    }
+  }
+  pieces_.push_back({&file, offset, into});
+}
+
+void ReadPlan::add_gap(uint64_t offset, std::span<std::byte> into) {
+  if (!gaps_.empty() && gaps_.back().offset + gaps_.back().into.size() == offset) {
+    Gap& last = gaps_.back();
+    last.into = std::span(last.into.data(), last.into.size() + into.size());
+    return;
+  }
+  gaps_.push_back({offset, into});
+}
+
+void ReadPlan::place_in_generations(uint64_t offset, std::span<std::byte> into) {
+  while (!into.empty()) {
+    // A chunk that is clean in every generation is placed whole, others block by block.
+    uint64_t chunk = offset / kChunkBytes;
+    uint64_t in_chunk = std::min<uint64_t>(into.size(), (chunk + 1) * kChunkBytes - offset);
+    bool clean = std::all_of(layers_.generations.begin(), layers_.generations.end(),
+                             [&](const auto& generation) {
+                               return generation->word(chunk) == kAllClean;
+                             });
+    if (clean) {
+      add_gap(offset, into.first(in_chunk));
+    } else {
+      for (uint64_t at = 0; at < in_chunk;) {
+        uint64_t block_end = ((offset + at) / kBlockBytes + 1) * kBlockBytes;
+        uint64_t length = std::min(in_chunk - at, block_end - (offset + at));
+        place_block(offset + at, into.subspan(at, length));
+        at += length;
+      }
+    }
+    offset += in_chunk;
+    into = into.subspan(in_chunk);
+  }
+}
+
+void ReadPlan::place_block(uint64_t offset, std::span<std::byte> into) {
+  BlockMask bit = BlockMask(1u << (offset / kBlockBytes % kBlocksPerChunk));
+  for (const auto& generation : layers_.generations) {
+    ChunkWord word = generation->word(offset / kChunkBytes);
+    if (data_blocks(word) & bit) return add_piece(generation->overlay(), offset, into);
+    if (zero_blocks(word) & bit) {
+      std::fill(into.begin(), into.end(), std::byte(0));
+      return;
+    }
+  }
+  add_gap(offset, into);
+}
+
+Result<void> ReadPlan::place_in_tree() {
+  std::vector<Gap> gaps = std::move(gaps_);
+  for (const Gap& gap : gaps) {
+    uint64_t first = gap.offset / kChunkBytes;
+    uint64_t last = (gap.offset + gap.into.size() - 1) / kChunkBytes;
+    gaps_ = {gap};
+    Result<void> placed;
+    TRY(walk(*layers_.chunks, layers_.tree, first, last - first + 1, [&](const EntryRun& run) {
+      placed = place_run(run, false);
+      return placed.ok();
+    }));
+    TRY(std::move(placed));
+  }
+  return {};
+}
+
+// Places the part of the gap at the end of gaps_ that lies in `run`.
+Result<void> ReadPlan::place_run(const EntryRun& run, bool in_table) {
+  const Gap& gap = gaps_.back();
+  uint64_t from = std::max(gap.offset, run.first * kChunkBytes);
+  uint64_t to = std::min(gap.offset + gap.into.size(), (run.first + run.count) * kChunkBytes);
+  auto into = gap.into.subspan(from - gap.offset, to - from);
+  switch (run.entry.state) {
+    case EntryState::kZero:
+      std::fill(into.begin(), into.end(), std::byte(0));
+      return {};
+    case EntryState::kId:
+      chunk_parts_.push_back({run.entry.id, uint32_t(from % kChunkBytes), into});
+      return {};
+    case EntryState::kAbsent:
+      break;
+  }
+  if (!in_table) return place_absent(from, into);
+  TRY_ASSIGN(const File* file, layers_.fallback->file());
+  add_piece(*file, from, into);
+  asked_fallback_ = true;
+  layers_.fallback->want(run.first, run.count);
+  return {};
+}
+
+// Beyond the fallback's limit there are zeros; below it the table answers, or else the file.
+Result<void> ReadPlan::place_absent(uint64_t offset, std::span<std::byte> into) {
+  uint64_t limit = std::max(offset, layers_.fallback_limit_bytes);
+  auto below = into.first(std::min<uint64_t>(into.size(), limit - offset));
+  auto beyond = into.subspan(below.size());
+  std::fill(beyond.begin(), beyond.end(), std::byte(0));
+  if (below.empty()) return {};
+  uint64_t first = offset / kChunkBytes, last = (offset + below.size() - 1) / kChunkBytes;
+  gaps_.push_back({offset, below});
+  Result<void> placed;
+  TRY(walk(*layers_.chunks, layers_.fallback->table(), first, last - first + 1,
+           [&](const EntryRun& run) {
+             placed = place_run(run, true);
+             return placed.ok();
+           }));
+  gaps_.pop_back();
+  return placed;
+}
+
+Result<void> ReadPlan::fetch_chunks() {
+  std::vector<ChunkId> ids;
+  for (size_t first = 0; first < chunk_parts_.size(); first += kChunksPerFetch) {
+    auto parts = std::span(chunk_parts_)
+                     .subspan(first, std::min(kChunksPerFetch, chunk_parts_.size() - first));
+    ids.clear();
+    for (const ChunkPart& part : parts) ids.push_back(part.id);
+    TRY_ASSIGN(std::vector<Object> objects, layers_.chunks->get_many(ids));
+    for (size_t i = 0; i < parts.size(); i++) {
+      if (objects[i]->size() != kChunkBytes) {
+        return Error{Fault::kDamaged, 0,
+                     "object " + to_hex(parts[i].id) + " stands for a chunk and is none"};
+      }
+      auto from = std::span(*objects[i]).subspan(parts[i].offset_in_chunk, parts[i].into.size());
+      std::copy(from.begin(), from.end(), parts[i].into.begin());
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> read_layers(const Layers& layers, uint64_t offset, std::span<std::byte> into) {
+  CHECK(offset <= layers.size_bytes && into.size() <= layers.size_bytes - offset);
+  if (into.empty()) return {};
+  return ReadPlan(layers).run(offset, into);
+}
+
+Result<void> prefetch_layers(const Layers& layers, uint64_t offset, uint64_t length) {
+  CHECK(offset <= layers.size_bytes && length <= layers.size_bytes - offset);
+  length = std::min(length, kMaxPrefetchBytes);
+  if (length == 0) return {};
+  uint64_t first = offset / kChunkBytes, last = (offset + length - 1) / kChunkBytes;
+  std::vector<ChunkId> ids;
+  TRY(walk(*layers.chunks, layers.tree, first, last - first + 1, [&](const EntryRun& run) {
+    if (run.entry.state == EntryState::kId) ids.push_back(run.entry.id);
+    return true;
+  }));
+  for (size_t at = 0; at < ids.size(); at += kChunksPerFetch) {
+    auto part = std::span(ids).subspan(at, std::min(kChunksPerFetch, ids.size() - at));
+    TRY(layers.chunks->get_many(part));
+  }
+  return {};
+}
+
+Result<void> read_chunk(const Layers& layers, uint64_t chunk, std::span<std::byte> into) {
+  CHECK(into.size() == kChunkBytes);
+  uint64_t offset = chunk * kChunkBytes;
+  auto inside = into.first(std::min<uint64_t>(kChunkBytes, layers.size_bytes - offset));
+  auto beyond = into.subspan(inside.size());
+  std::fill(beyond.begin(), beyond.end(), std::byte(0));
+  return read_layers(layers, offset, inside);
+}
+
+}  // namespace casdisk

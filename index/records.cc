@@ -1,0 +1,188 @@
+#include "index/records.h"
+
+#include <fmt/format.h>
+
+namespace casdisk {
+namespace {
+
+constexpr uint8_t kHeadVersion = 1;
+constexpr uint8_t kCheckpointVersion = 1;
+constexpr uint8_t kFallbackVersion = 1;
+
+void put_entry(ByteWriter& writer, const Entry& entry) {
+  writer.number(uint8_t(entry.state)).raw(entry.id.bytes);
+}
+
+void put_id(ByteWriter& writer, const std::optional<ChunkId>& id) {
+  writer.number(uint8_t(id ? 1 : 0)).raw(id.value_or(ChunkId{}).bytes);
+}
+
+void put_fallback_use(ByteWriter& writer, const std::optional<FallbackUse>& use) {
+  put_id(writer, use ? std::optional(use->file) : std::nullopt);
+  writer.number(use ? use->limit_bytes : 0);
+}
+
+// A ByteReader that knows our fields and remembers the first thing that was wrong.
+struct RecordReader {
+  ByteReader bytes;
+  std::string_view what;
+  std::string wrong;
+
+  void fail(std::string why) {
+    if (wrong.empty()) wrong = std::move(why);
+  }
+  void version(uint8_t known) {
+    uint8_t found = bytes.number<uint8_t>();
+    if (found != known) fail(fmt::format("version {}, this program knows {}", found, known));
+  }
+  ChunkId id() {
+    ChunkId id;
+    auto raw = bytes.raw(id.bytes.size());
+    if (raw.size() == id.bytes.size()) std::copy(raw.begin(), raw.end(), id.bytes.begin());
+    return id;
+  }
+  bool flag() {
+    uint8_t value = bytes.number<uint8_t>();
+    if (value > 1) fail("a flag is neither 0 nor 1");
+    return value == 1;
+  }
+  Entry entry() {
+    uint8_t state = bytes.number<uint8_t>();
+    Entry entry{EntryState(state), id()};
+    if (state > uint8_t(EntryState::kId)) fail(fmt::format("unknown entry state {}", state));
+    if (state != uint8_t(EntryState::kId) && entry.id != ChunkId{}) fail("an id that is none");
+    return entry;
+  }
+  std::optional<ChunkId> optional_id() {
+    bool present = flag();
+    ChunkId value = id();
+    return present ? std::optional(value) : std::nullopt;
+  }
+  std::optional<FallbackUse> fallback_use() {
+    auto file = optional_id();
+    uint64_t limit_bytes = bytes.number<uint64_t>();
+    return file ? std::optional(FallbackUse{*file, limit_bytes}) : std::nullopt;
+  }
+  size_t count(size_t most) {
+    uint32_t value = bytes.number<uint32_t>();
+    if (value > most) fail(fmt::format("{} items, at most {} are allowed", value, most));
+    return wrong.empty() ? value : 0;
+  }
+  template <typename Record>
+  Result<Record> finish(Record record) {
+    if (!bytes.finished()) fail(bytes.failed() ? "is cut short" : "has bytes beyond its end");
+    if (wrong.empty()) return record;
+    return Error{Fault::kDamaged, 0, fmt::format("{} record: {}", what, wrong)};
+  }
+};
+
+}  // namespace
+
+FallbackId FallbackRecord::id() const {
+  ByteWriter writer;
+  writer.number(identity.device).number(identity.inode).number(identity.size_bytes);
+  writer.number(uint64_t(identity.mtime_ns)).text(path);
+  return hash_of(writer.take());
+}
+
+Bytes encode(const FallbackRecord& record) {
+  ByteWriter writer;
+  writer.number(kFallbackVersion);
+  writer.number(record.identity.device).number(record.identity.inode);
+  writer.number(record.identity.size_bytes).number(uint64_t(record.identity.mtime_ns));
+  put_entry(writer, record.table_root);
+  writer.text(record.path);
+  return writer.take();
+}
+
+Result<FallbackRecord> decode_fallback(std::span<const std::byte> bytes) {
+  RecordReader reader{ByteReader(bytes), "fallback", {}};
+  reader.version(kFallbackVersion);
+  FallbackRecord record;
+  record.identity.device = reader.bytes.number<uint64_t>();
+  record.identity.inode = reader.bytes.number<uint64_t>();
+  record.identity.size_bytes = reader.bytes.number<uint64_t>();
+  record.identity.mtime_ns = int64_t(reader.bytes.number<uint64_t>());
+  record.table_root = reader.entry();
+  record.path = reader.bytes.text();
+  return reader.finish(std::move(record));
+}
+
+Bytes encode(const CheckpointRecord& record) {
+  ByteWriter writer;
+  writer.number(kCheckpointVersion);
+  put_entry(writer, record.root);
+  writer.number(record.size_bytes);
+  put_id(writer, record.parent);
+  put_fallback_use(writer, record.fallback);
+  writer.number(uint64_t(record.time_ns)).text(record.disk).text(record.name);
+  writer.number(uint32_t(record.labels.size()));
+  for (const auto& [key, value] : record.labels) writer.text(key).text(value);
+  return writer.take();
+}
+
+Result<CheckpointRecord> decode_checkpoint(std::span<const std::byte> bytes) {
+  RecordReader reader{ByteReader(bytes), "checkpoint", {}};
+  reader.version(kCheckpointVersion);
+  CheckpointRecord record;
+  record.root = reader.entry();
+  record.size_bytes = reader.bytes.number<uint64_t>();
+  record.parent = reader.optional_id();
+  record.fallback = reader.fallback_use();
+  record.time_ns = int64_t(reader.bytes.number<uint64_t>());
+  record.disk = reader.bytes.text();
+  record.name = reader.bytes.text();
+  for (size_t left = reader.count(kMaxLabels); left > 0; left--) {
+    std::string key = reader.bytes.text();
+    record.labels.emplace_back(std::move(key), reader.bytes.text());
+  }
+  return reader.finish(std::move(record));
+}
+
+Bytes encode(const HeadRecord& record) {
+  CHECK(record.generations.size() <= kMaxGenerations && record.pending.size() <= kMaxGenerations);
+  ByteWriter writer;
+  writer.number(kHeadVersion);
+  writer.number(record.uid).number(record.version).number(record.size_bytes);
+  put_entry(writer, record.root);
+  put_id(writer, record.parent);
+  put_fallback_use(writer, record.fallback);
+  writer.number(uint64_t(record.created_ns)).number(record.next_generation);
+  writer.number(uint8_t(record.active)).number(uint8_t(record.poisoned));
+  writer.number(uint32_t(record.generations.size()));
+  for (uint64_t generation : record.generations) writer.number(generation);
+  writer.number(uint32_t(record.pending.size()));
+  for (const PendingCheckpoint& pending : record.pending) {
+    writer.number(pending.generation).number(uint64_t(pending.time_ns)).text(pending.name);
+  }
+  return writer.take();
+}
+
+Result<HeadRecord> decode_head(std::span<const std::byte> bytes) {
+  RecordReader reader{ByteReader(bytes), "disk", {}};
+  reader.version(kHeadVersion);
+  HeadRecord record;
+  record.uid = reader.bytes.number<uint64_t>();
+  record.version = reader.bytes.number<uint64_t>();
+  record.size_bytes = reader.bytes.number<uint64_t>();
+  record.root = reader.entry();
+  record.parent = reader.optional_id();
+  record.fallback = reader.fallback_use();
+  record.created_ns = int64_t(reader.bytes.number<uint64_t>());
+  record.next_generation = reader.bytes.number<uint64_t>();
+  record.active = reader.flag();
+  record.poisoned = reader.flag();
+  for (size_t left = reader.count(kMaxGenerations); left > 0; left--) {
+    record.generations.push_back(reader.bytes.number<uint64_t>());
+  }
+  for (size_t left = reader.count(kMaxGenerations); left > 0; left--) {
+    PendingCheckpoint pending;
+    pending.generation = reader.bytes.number<uint64_t>();
+    pending.time_ns = int64_t(reader.bytes.number<uint64_t>());
+    pending.name = reader.bytes.text();
+    record.pending.push_back(std::move(pending));
+  }
+  return reader.finish(std::move(record));
+}
+
+}  // namespace casdisk

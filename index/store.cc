@@ -1,0 +1,119 @@
+#include "index/store.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "index/store_format.h"
+
+namespace casdisk {
+namespace {
+
+constexpr uint64_t kMetaMapBytes = uint64_t(16) << 30;
+
+std::string uid_name(uint64_t uid) { return fmt::format("{:08x}", uid); }
+
+}  // namespace
+
+Result<void> Store::init(const std::string& path, Codec codec) {
+  TRY_ASSIGN(auto file_system, make_file_system(IoChoice::kPosix, nullptr));
+  return make_store_directory(*file_system, path, codec);
+}
+
+Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreOptions& options) {
+  std::unique_ptr<Store> store(new Store);
+  store->path_ = path;
+  store->options_ = options;
+  std::string note;
+  TRY_ASSIGN(store->file_system_, make_file_system(options.io, &note));
+  if (!note.empty()) options.log(note);
+  TRY_ASSIGN(store->codec_, read_store_format(*store->file_system_, path));
+  TRY_ASSIGN(store->directory_, store->file_system_->open_directory(path));
+
+  LocalStoreOptions chunk_options;
+  chunk_options.codec = store->codec_;
+  chunk_options.cache_bytes = options.cache_bytes;
+  TRY_ASSIGN(store->chunks_, LocalStore::open(*store->file_system_, path, chunk_options));
+  TRY_ASSIGN(store->meta_, LmdbEnvironment::open(path + "/meta", LmdbOptions{kMetaMapBytes}));
+  store->catalog_ = std::make_unique<Catalog>(*store->meta_);
+  return store;
+}
+
+int64_t Store::now_ns() const {
+  auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
+
+uint64_t Store::random() const {
+  uint64_t value = 0;
+  CHECK(getrandom(&value, sizeof(value), 0) == sizeof(value));
+  return value;
+}
+
+Result<FileLock> Store::lease(const std::string& disk, uint64_t uid) {
+  return FileLock::acquire(path_ + "/leases/" + uid_name(uid), "disk " + disk);
+}
+
+void Store::drop_lease_file(uint64_t uid) {
+  auto leases = directory_->open_directory("leases");
+  if (leases.ok()) (void)leases.value()->remove(uid_name(uid)).ok();
+}
+
+Result<std::unique_ptr<Directory>> Store::disk_directory(uint64_t uid, bool create) {
+  TRY_ASSIGN(auto disks, directory_->open_directory("disks"));
+  if (create) {
+    TRY(disks->make_directory(uid_name(uid)));
+    TRY(disks->sync());
+  }
+  auto opened = disks->open_directory(uid_name(uid));
+  if (opened.ok() || opened.error().fault != Fault::kNotFound) return opened;
+  return std::unique_ptr<Directory>();
+}
+
+Result<void> Store::remove_disk_directory(uint64_t uid) {
+  TRY_ASSIGN(auto directory, disk_directory(uid, false));
+  if (!directory) return {};
+  TRY_ASSIGN(auto names, directory->list());
+  for (const std::string& name : names) TRY(directory->remove(name));
+  TRY_ASSIGN(auto disks, directory_->open_directory("disks"));
+  return disks->remove_directory(uid_name(uid));
+}
+
+Result<std::shared_ptr<Fallback>> Store::fallback(const FallbackId& id) {
+  std::lock_guard lock(fallbacks_mutex_);
+  if (auto shared = fallbacks_[id].lock()) return shared;
+  std::optional<FallbackRecord> record;
+  TRY(catalog_->view([&](CatalogReader& reader) -> Result<void> {
+    TRY_ASSIGN(record, reader.find_fallback(id));
+    return {};
+  }));
+  if (!record) {
+    return Error{Fault::kDamaged, 0,
+                 fmt::format("fallback {} is named by a disk and not in the catalog", to_hex(id))};
+  }
+  auto shared =
+      std::make_shared<Fallback>(*file_system_, *chunks_, *catalog_, *record, options_.log);
+  fallbacks_[id] = shared;
+  return shared;
+}
+
+Result<Layers> Store::sealed_layers(const Entry& root, uint64_t size_bytes,
+                                    const std::optional<FallbackUse>& fallback_use) {
+  Layers layers;
+  layers.file_system = file_system_.get();
+  layers.chunks = chunks_.get();
+  layers.size_bytes = size_bytes;
+  layers.tree = Tree{root, chunks_for(size_bytes)};
+  if (fallback_use) {
+    TRY_ASSIGN(layers.fallback, fallback(fallback_use->file));
+    if (fallback_use->limit_bytes > layers.fallback->size_bytes()) {
+      return Error{Fault::kDamaged, 0, "a disk's fallback limit lies beyond the fallback"};
+    }
+    layers.fallback_limit_bytes = fallback_use->limit_bytes;
+  }
+  return layers;
+}
+
+}  // namespace casdisk

@@ -1,0 +1,85 @@
+// Store: a directory with disks, checkpoints and chunks, shared by many processes.
+//
+//   format        one line: what this directory is, and its version
+//   packs/        chunks, pages and checkpoint records        (cas/)
+//   locations/    where each of them lies                     (LMDB, cas/)
+//   meta/         heads, checkpoints, fallbacks               (LMDB, catalog.h)
+//   disks/<uid>/  the generations of a disk that has unsealed writes
+//   leases/<uid>  locked by the process that has the disk open
+//
+// One Store per directory and process, opened after fork. Safe to call from any thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "cas/local_store.h"
+#include "cas/os/file_lock.h"
+#include "cas/os/file_system.h"
+#include "index/catalog.h"
+#include "index/fallback.h"
+#include "index/layers.h"
+
+namespace casdisk {
+
+struct StoreOptions {
+  IoChoice io = IoChoice::kAuto;
+  uint64_t cache_bytes = uint64_t(64) << 20;
+  LogSink log = [](const std::string&) {};  // notes of background work; any thread
+};
+
+class Store {
+ public:
+  // Makes an empty store in `path`, which must not exist or be an empty directory. Interrupted, it can
+  // be called again.
+  static Result<void> init(const std::string& path, Codec codec);
+
+  // kNotFound when `path` is no store; the message says how to make one.
+  static Result<std::unique_ptr<Store>> open(const std::string& path, const StoreOptions& options);
+
+  const std::string& path() const { return path_; }
+  FileSystem& file_system() { return *file_system_; }
+  ChunkStore& chunks() { return *chunks_; }
+  LocalStore& local_chunks() { return *chunks_; }
+  Catalog& catalog() { return *catalog_; }
+  Codec codec() const { return codec_; }
+  void log(const std::string& line) const { options_.log(line); }
+
+  int64_t now_ns() const;  // since 1970, UTC
+  uint64_t random() const;
+
+  // kBusy when another process, or another opener in this one, has the disk.
+  Result<FileLock> lease(const std::string& disk, uint64_t uid);
+  void drop_lease_file(uint64_t uid);  // of a disk that is gone
+
+  // The directory of a disk's generations, made if `create`; nullptr when there is none.
+  Result<std::unique_ptr<Directory>> disk_directory(uint64_t uid, bool create);
+  Result<void> remove_disk_directory(uint64_t uid);
+
+  Result<std::shared_ptr<Fallback>> fallback(const FallbackId& id);
+
+  // The layers under a head or a checkpoint: everything but generations.
+  Result<Layers> sealed_layers(const Entry& root, uint64_t size_bytes,
+                               const std::optional<FallbackUse>& fallback);
+
+ private:
+  Store() = default;
+
+  // Fixed after construction.
+  std::string path_;
+  StoreOptions options_;
+  Codec codec_ = Codec::kZstd;
+  std::unique_ptr<FileSystem> file_system_;
+  std::unique_ptr<Directory> directory_;
+  std::unique_ptr<LocalStore> chunks_;
+  std::unique_ptr<LmdbEnvironment> meta_;
+  std::unique_ptr<Catalog> catalog_;
+
+  std::mutex fallbacks_mutex_;
+  std::map<FallbackId, std::weak_ptr<Fallback>> fallbacks_;  // guarded by fallbacks_mutex_
+};
+
+}  // namespace casdisk

@@ -1,0 +1,81 @@
+#include "index/store_format.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <filesystem>
+
+namespace casdisk {
+namespace {
+
+constexpr uint64_t kMaxFormatBytes = 256;
+constexpr std::array<std::string_view, 5> kDirectories = {"packs", "locations", "meta", "disks",
+                                                          "leases"};
+
+Error no_store(const std::string& path) {
+  return Error{Fault::kNotFound, 0,
+               fmt::format("{} is not a casdisk store; `casdisk --store {} init` makes one", path,
+                           path)};
+}
+
+}  // namespace
+
+Result<void> make_store_directory(FileSystem& file_system, const std::string& path, Codec codec) {
+  std::error_code failure;
+  std::filesystem::create_directories(path, failure);
+  if (failure) return os_error(failure.value(), "cannot make " + path);
+  TRY_ASSIGN(auto directory, file_system.open_directory(path));
+  TRY_ASSIGN(auto names, directory->list());
+  for (const std::string& name : names) {
+    if (name == "format") return Error{Fault::kExists, 0, path + " is a casdisk store already"};
+    bool ours = std::find(kDirectories.begin(), kDirectories.end(), name) != kDirectories.end();
+    if (!ours && name != "format.new" && name != "lost+found") {
+      return Error{Fault::kInvalid, 0,
+                   fmt::format("{} holds {:?}: a store is made in a new or empty directory", path,
+                               name)};
+    }
+  }
+  for (std::string_view name : kDirectories) TRY(directory->make_directory(name));
+  std::string line =
+      fmt::format("casdisk store, format {}, codec {}\n", kStoreFormat, codec_name(codec));
+  TRY_ASSIGN(auto file, directory->open("format.new", OpenMode::kCreateAny));
+  TRY(file->resize(0));
+  TRY(file->write(0, as_bytes(line)));
+  TRY(file->sync());
+  TRY(directory->rename("format.new", "format"));
+  return directory->sync();
+}
+
+Result<Codec> read_store_format(FileSystem& file_system, const std::string& path) {
+  auto directory = file_system.open_directory(path);
+  if (!directory.ok()) {
+    if (directory.error().fault == Fault::kNotFound) return no_store(path);
+    return std::move(directory.error());
+  }
+  auto file = directory.value()->open("format", OpenMode::kRead);
+  if (!file.ok()) {
+    if (file.error().fault == Fault::kNotFound) return no_store(path);
+    return std::move(file.error());
+  }
+  TRY_ASSIGN(uint64_t size_bytes, file.value()->size());
+  Bytes bytes(std::min(size_bytes, kMaxFormatBytes));
+  TRY(file.value()->read(0, bytes));
+  std::string line(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  unsigned format = 0;
+  char codec[32] = "";
+  if (std::sscanf(line.c_str(), "casdisk store, format %u, codec %31s", &format, codec) != 2) {
+    return Error{Fault::kDamaged, 0, path + "/format is damaged: it does not say what store it is"};
+  }
+  if (format != kStoreFormat) {
+    return Error{Fault::kUnsupported, 0,
+                 fmt::format("{} has store format {}, this program knows {}", path, format,
+                             kStoreFormat)};
+  }
+  auto known = codec_from_name(codec);
+  if (known) return *known;
+  return Error{Fault::kDamaged, 0, fmt::format("{}/format names an unknown codec {:?}", path, codec)};
+}
+
+}  // namespace casdisk
