@@ -76,15 +76,17 @@ std::string describe(const Error& error);
 #define CASDISK_JOIN_INNER(a, b) a##b
 #define CASDISK_JOIN(a, b) CASDISK_JOIN_INNER(a, b)
 
-#define TRY(expression)                                     \
-  do {                                                      \
-    if (auto try_result = (expression); !try_result.ok()) { \
-      return std::move(try_result.error());                 \
-    }                                                       \
+// Each use names its own temporary, so that uses nest (a TRY inside a lambda inside a TRY).
+#define TRY(expression) TRY_INNER(CASDISK_JOIN(try_, __COUNTER__), expression)
+#define TRY_INNER(temporary, expression)                  \
+  do {                                                    \
+    if (auto temporary = (expression); !temporary.ok()) { \
+      return std::move(temporary.error());                \
+    }                                                     \
   } while (false)
 
 #define TRY_ASSIGN(declaration, expression) \
-  TRY_ASSIGN_INNER(CASDISK_JOIN(try_assign_, __LINE__), declaration, expression)
+  TRY_ASSIGN_INNER(CASDISK_JOIN(try_assign_, __COUNTER__), declaration, expression)
 #define TRY_ASSIGN_INNER(temporary, declaration, expression) \
   auto temporary = (expression);                             \
   if (!temporary.ok()) return std::move(temporary.error());  \
