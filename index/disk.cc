@@ -127,7 +127,9 @@ Result<void> Disk::start_generation() {
     }
     number = head_.next_generation;
   }
-  if (!directory_) TRY_ASSIGN(directory_, store_.disk_directory(uid_, true));
+  if (!directory_) {
+    TRY_ASSIGN(directory_, store_.disk_directory(uid_, true));
+  }
   TRY_ASSIGN(auto generation, Generation::create(place(), number, size_bytes_));
   TRY(update_head([&](CatalogWriter&, HeadRecord& head) -> Result<void> {
     head.generations.push_back(number);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cas/crc32c.h"
+#include "cas/os/bytes.h"
 
 namespace casdisk {
 namespace {
