@@ -26,9 +26,12 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreO
   std::unique_ptr<Store> store(new Store);
   store->path_ = path;
   store->options_ = options;
-  std::string note;
-  TRY_ASSIGN(store->file_system_, make_file_system(options.io, &note));
-  if (!note.empty()) options.log(note);
+  store->file_system_ = options.file_system;
+  if (!store->file_system_) {
+    std::string note;
+    TRY_ASSIGN(store->file_system_, make_file_system(options.io, &note));
+    if (!note.empty()) options.log(note);
+  }
   TRY_ASSIGN(store->codec_, read_store_format(*store->file_system_, path));
   TRY_ASSIGN(store->directory_, store->file_system_->open_directory(path));
 

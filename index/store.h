@@ -29,6 +29,7 @@ struct StoreOptions {
   IoChoice io = IoChoice::kAuto;
   uint64_t cache_bytes = uint64_t(64) << 20;
   LogSink log = [](const std::string&) {};  // notes of background work; any thread
+  std::shared_ptr<FileSystem> file_system;  // null: the machine's, with `io`
 };
 
 class Store {
@@ -72,7 +73,7 @@ class Store {
   std::string path_;
   StoreOptions options_;
   Codec codec_ = Codec::kZstd;
-  std::unique_ptr<FileSystem> file_system_;
+  std::shared_ptr<FileSystem> file_system_;
   std::unique_ptr<Directory> directory_;
   std::unique_ptr<LocalStore> chunks_;
   std::unique_ptr<LmdbEnvironment> meta_;
