@@ -1,5 +1,5 @@
-// Disks against a model: random requests of any alignment, checkpoints, forks, rollbacks, resizes and
-// restarts; after each step that matters, every byte is what a plain array says.
+// Disks against a model: random requests of any alignment, checkpoints, forks, rollbacks, resizes
+// and restarts; after each step that matters, every byte is what a plain array says.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,0 +1,223 @@
+// A generation's two promises: what the page cache holds outlives the process, what a flush covered
+// outlives the machine. The machine's end is played by another boot id: the live map then counts
+// for nothing, though its bytes are all there.
+#include "index/generation.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "cas/os/file_system.h"
+#include "tests/support/faulty_file_system.h"
+#include "tests/support/sample_data.h"
+#include "tests/support/test_store.h"
+
+namespace casdisk {
+namespace {
+
+class RebootingFileSystem : public FaultyFileSystem {
+ public:
+  RebootingFileSystem(FileSystem& inner, FaultPlan& plan) : FaultyFileSystem(inner, plan) {}
+  const std::string& boot_id() const override { return boot_id_; }
+  void reboot() { boot_id_ += "x"; }
+
+ private:
+  std::string boot_id_ = "boot";
+};
+
+constexpr uint64_t kSizeBytes = 1'000'000;
+
+class GenerationTest : public testing::Test {
+ protected:
+  GenerationTest()
+      : inner_(must(make_file_system(IoChoice::kPosix, nullptr))), file_system_(*inner_, plan_) {
+    directory_ = must(file_system_.open_directory(temporary_.path()));
+    generation_ = must(Generation::create(place(), 1, kSizeBytes));
+  }
+
+  GenerationPlace place() {
+    return {&file_system_, directory_.get(), [this] { return ++random_; }};
+  }
+  Result<void> write(uint64_t block, uint64_t count, uint64_t seed) {
+    Bytes bytes = random_bytes(seed, count * kBlockBytes);
+    WritePiece piece{nullptr, block * kBlockBytes, bytes};
+    return generation_->write(std::span(&piece, 1));
+  }
+  bool holds(uint64_t block, uint64_t count, uint64_t seed) {
+    Bytes bytes(count * kBlockBytes);
+    must(generation_->overlay().read(block * kBlockBytes, bytes));
+    return bytes == random_bytes(seed, count * kBlockBytes);
+  }
+  BlockState state(uint64_t block) {
+    ChunkWord word = generation_->word(block / kBlocksPerChunk);
+    uint32_t i = block % kBlocksPerChunk;
+    if ((data_blocks(word) >> i) & 1) return BlockState::kData;
+    return (zero_blocks(word) >> i) & 1 ? BlockState::kZero : BlockState::kClean;
+  }
+  void restart() {
+    generation_.reset();
+    generation_ = must(Generation::recover(place(), 1, kSizeBytes, false));
+  }
+  void reboot() {
+    file_system_.reboot();
+    restart();
+  }
+
+  TemporaryDirectory temporary_;
+  FaultPlan plan_;
+  std::unique_ptr<FileSystem> inner_;
+  RebootingFileSystem file_system_;
+  std::unique_ptr<Directory> directory_;
+  uint64_t random_ = 0;
+  std::shared_ptr<Generation> generation_;
+};
+
+TEST_F(GenerationTest, WhatWasWrittenOutlivesTheProcessUnflushed) {
+  ASSERT_OK(write(3, 20, 1));
+  ASSERT_OK(generation_->zero(10, 2));
+  restart();
+  EXPECT_EQ(state(2), BlockState::kClean);
+  EXPECT_EQ(state(3), BlockState::kData);
+  EXPECT_EQ(state(10), BlockState::kZero);
+  EXPECT_EQ(state(22), BlockState::kData);
+  EXPECT_TRUE(holds(3, 7, 1));
+}
+
+TEST_F(GenerationTest, OnlyWhatWasFlushedOutlivesTheMachine) {
+  ASSERT_OK(write(3, 4, 1));
+  ASSERT_OK(generation_->flush());
+  ASSERT_OK(write(40, 1, 2));
+  ASSERT_OK(generation_->zero(3, 1));
+  reboot();
+  EXPECT_EQ(state(3), BlockState::kData);  // as flushed: the zero was not
+  EXPECT_EQ(state(6), BlockState::kData);
+  EXPECT_EQ(state(40), BlockState::kClean);
+}
+
+TEST_F(GenerationTest, WhatASurvivorOwesTheNextFlushPays) {
+  ASSERT_OK(write(3, 1, 1));
+  restart();  // the journal knows nothing of block 3
+  ASSERT_OK(generation_->flush());
+  reboot();
+  EXPECT_EQ(state(3), BlockState::kData);
+}
+
+TEST_F(GenerationTest, RecordsCutOffByARecoveryStayDead) {
+  ASSERT_OK(write(1, 1, 1));
+  ASSERT_OK(generation_->flush());
+  ASSERT_OK(write(2, 1, 1));
+  ASSERT_OK(generation_->flush());
+  ASSERT_OK(write(3, 1, 1));
+  ASSERT_OK(generation_->flush());
+  // The second record is torn; the third lies whole behind it.
+  std::string path = temporary_.path() + "/00000001.journal";
+  {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(kJournalHeaderBytes + kJournalRecordHeaderBytes + kJournalRunBytes + 9);
+    file.put('\x7f');
+  }
+  reboot();
+  EXPECT_EQ(state(1), BlockState::kData);
+  EXPECT_EQ(state(2), BlockState::kClean);
+  EXPECT_EQ(state(3), BlockState::kClean);
+  ASSERT_OK(write(5, 1, 1));  // a record of the same length in the place of the torn one
+  ASSERT_OK(generation_->flush());
+  reboot();
+  EXPECT_EQ(state(5), BlockState::kData);
+  EXPECT_EQ(state(3), BlockState::kClean);
+}
+
+TEST_F(GenerationTest, AReusedMountIsNotTheSameMount) {
+  ASSERT_OK(write(3, 1, 1));
+  generation_.reset();
+  MountProof proof{file_system_.boot_id(), must(directory_->mount_id()) + 1};
+  auto map = LiveMap::open(*directory_, "00000001.map", 1, 16, proof);
+  ASSERT_OK(map);
+  EXPECT_EQ(map.value(), nullptr);
+}
+
+TEST_F(GenerationTest, AFailedSyncPoisonsForGood) {
+  ASSERT_OK(write(3, 1, 1));
+  plan_.fail(FileOperation::kSync, 1, EIO);
+  EXPECT_FAULT(generation_->flush(), Fault::kPoisoned);
+  EXPECT_FAULT(generation_->flush(), Fault::kPoisoned);
+  EXPECT_FAULT(write(4, 1, 1), Fault::kPoisoned);
+  EXPECT_TRUE(holds(3, 1, 1));
+  generation_.reset();
+  EXPECT_FAULT(Generation::recover(place(), 1, kSizeBytes, false), Fault::kPoisoned);
+  ASSERT_OK(Generation::recover(place(), 1, kSizeBytes, true));
+}
+
+TEST_F(GenerationTest, AFullFileSystemIsAnErrorThatPasses) {
+  ASSERT_OK(write(3, 1, 1));
+  plan_.fail(FileOperation::kWrite, 1, ENOSPC);
+  EXPECT_FAULT(write(4, 1, 1), Fault::kNoSpace);
+  EXPECT_EQ(state(4), BlockState::kClean);
+  plan_.fail(FileOperation::kWrite, 1, ENOSPC);  // the journal's record
+  EXPECT_FAULT(generation_->flush(), Fault::kNoSpace);
+  ASSERT_OK(write(5, 1, 1));
+  ASSERT_OK(generation_->flush());
+  reboot();
+  EXPECT_EQ(state(3), BlockState::kData);
+  EXPECT_EQ(state(5), BlockState::kData);
+}
+
+TEST_F(GenerationTest, RecoveryItselfMayBeInterruptedAnywhere) {
+  ASSERT_OK(write(3, 9, 1));
+  ASSERT_OK(generation_->flush());
+  for (FileOperation operation :
+       {FileOperation::kWrite, FileOperation::kSync, FileOperation::kDirectorySync}) {
+    for (uint64_t nth = 1; nth <= 4; nth++) {
+      generation_.reset();
+      file_system_.reboot();
+      plan_.fail(operation, nth, EIO);
+      auto recovered = Generation::recover(place(), 1, kSizeBytes, false);
+      plan_.fail(operation, 1'000'000, EIO);
+      generation_ = must(Generation::recover(place(), 1, kSizeBytes, false));
+      for (uint64_t block = 3; block < 12; block++) ASSERT_EQ(state(block), BlockState::kData);
+    }
+  }
+}
+
+TEST_F(GenerationTest, ALongJournalIsWrittenAnewAndSaysTheSame) {
+  for (int i = 0; i < 400; i++) {
+    ASSERT_OK(i % 2 ? generation_->zero(i % 200, 1) : write(i % 200, 1, uint64_t(i)));
+    ASSERT_OK(generation_->flush());
+  }
+  std::vector<BlockState> before;
+  for (uint64_t block = 0; block < 200; block++) before.push_back(state(block));
+  reboot();
+  for (uint64_t block = 0; block < 200; block++) EXPECT_EQ(state(block), before[block]) << block;
+}
+
+TEST_F(GenerationTest, ConcurrentFlushesCoverTheirCallersWrites) {
+  std::vector<std::thread> threads;
+  for (uint64_t thread = 0; thread < 8; thread++) {
+    threads.emplace_back([this, thread] {
+      for (uint64_t i = 0; i < 25; i++) {
+        must(write(thread * 30 + i, 1, i));
+        must(generation_->flush());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  reboot();
+  for (uint64_t thread = 0; thread < 8; thread++) {
+    for (uint64_t i = 0; i < 25; i++) {
+      ASSERT_EQ(state(thread * 30 + i), BlockState::kData);
+      ASSERT_TRUE(holds(thread * 30 + i, 1, i));
+    }
+  }
+}
+
+TEST_F(GenerationTest, AHeaderOfSomethingElseIsDamageNotEmptiness) {
+  generation_.reset();
+  file_system_.reboot();
+  std::filesystem::resize_file(temporary_.path() + "/00000001.journal", 100);
+  EXPECT_FAULT(Generation::recover(place(), 1, kSizeBytes, false), Fault::kDamaged);
+}
+
+}  // namespace
+}  // namespace casdisk
