@@ -41,6 +41,9 @@ TESTS_ARE_CLIENTS_TOO = (r"libnbd\.h",)
 # Where a library throws at us, and which. Everywhere else nothing throws, so nothing catches.
 MAY_CATCH = {
     "cas/os/parallel.cc": "std::thread, when the system has no more threads",
+    "nbd/cli_arguments.cc": "Boost.Program_options, for what the user typed",
+    "nbd/cli_progress.cc": "std::thread, when the system has no more threads",
+    "nbd/main.cc": "std::bad_alloc, which ends the command with a message and a status",
     "nbd/plugin.cc": "std::bad_alloc and whatever else, before it reaches nbdkit, which is C",
 }
 
