@@ -1,0 +1,189 @@
+#include "nbd/exports.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "index/checkpoint_view.h"
+#include "index/disk.h"
+#include "nbd/size_text.h"
+
+namespace casdisk {
+
+// An export in use. `mutex` is held while its volume is opened or closed, so that whoever opens it
+// again waits for the old one to be gone (a disk's lease excludes our own process too).
+struct Exports::Slot {
+  explicit Slot(std::string export_name) : name(std::move(export_name)) {}
+  const std::string name;
+  size_t users = 0;                // guarded by Exports::mutex_
+  std::mutex mutex;                // taken before Exports::mutex_
+  std::shared_ptr<Volume> volume;  // guarded by mutex; stays as long as there is a user
+};
+
+namespace {
+
+std::string plural(size_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::string describe_disk(const HeadRecord& head, size_t checkpoint_count) {
+  return fmt::format("{} disk, {}", size_text(head.size_bytes),
+                     plural(checkpoint_count, "checkpoint"));
+}
+
+std::string describe_checkpoint(const CheckpointRecord& record) {
+  std::time_t seconds = record.time_ns / 1'000'000'000;
+  return fmt::format("{} checkpoint of {:%Y-%m-%d %H:%M:%S} UTC, read-only",
+                     size_text(record.size_bytes), fmt::gmtime(seconds));
+}
+
+}  // namespace
+
+Volume& Exports::Handle::volume() const { return *slot_->volume; }
+
+Result<std::unique_ptr<Exports>> Exports::open(const ExportsOptions& options) {
+  std::unique_ptr<Exports> exports(new Exports(options.only));
+  TRY_ASSIGN(exports->store_, Store::open(options.store_path, options.store));
+  if (options.only) {
+    TRY_ASSIGN(exports->held_, exports->open_export(options.only->text()));
+  }
+  return exports;
+}
+
+Result<void> Exports::check(ExportsOptions options) {
+  if (options.store.io == IoChoice::kAuto) {
+    // Which one it becomes is decided, and said, when it counts.
+    options.store.io = IoChoice::kPosix;
+  }
+  TRY_ASSIGN(auto exports, open(options));
+  return {};
+}
+
+// At shutdown nbdkit does not close its handles: what they hold open is closed here.
+Exports::~Exports() {
+  held_.reset();
+  for (auto& [name, slot] : slots_) {
+    if (!slot->volume) continue;
+    auto flushed = slot->volume->flush();
+    if (!flushed.ok()) store_->log(describe(flushed.error()));
+    slot->volume.reset();
+  }
+}
+
+Result<VolumeName> Exports::chosen(const std::string& name) const {
+  if (only_ && (name.empty() || name == only_->text())) return *only_;
+  if (name.empty()) {
+    TRY_ASSIGN(std::string only_disk, default_name());
+    return parse_volume_name(only_disk);
+  }
+  TRY_ASSIGN(VolumeName parsed, parse_volume_name(name));
+  if (!only_) return parsed;
+  return Error{
+      Fault::kNotFound, 0,
+      fmt::format("export {:?} is not served here: this server has {} alone", name, only_->text())};
+}
+
+Result<std::string> Exports::default_name() const {
+  if (only_) return only_->text();
+  std::vector<NamedHead> heads;
+  TRY(store_->catalog().view([&](CatalogReader& reader) -> Result<void> {
+    TRY_ASSIGN(heads, reader.heads());
+    return {};
+  }));
+  if (heads.size() == 1) return heads[0].name;
+  return Error{Fault::kInvalid, 0,
+               fmt::format("the client named no export, and this server has {}: name one, as in "
+                           "nbd://HOST/DISK",
+                           plural(heads.size(), "disk"))};
+}
+
+std::shared_ptr<Exports::Slot> Exports::enter(const std::string& name) {
+  std::lock_guard lock(mutex_);
+  auto& slot = slots_[name];
+  if (!slot) slot = std::make_shared<Slot>(name);
+  slot->users++;
+  return slot;
+}
+
+Result<std::unique_ptr<Exports::Handle>> Exports::open_export(const std::string& name) {
+  TRY_ASSIGN(VolumeName wanted, chosen(name));
+  auto slot = enter(wanted.text());
+  auto handle = std::make_unique<Handle>(*this, slot);
+  std::lock_guard lock(slot->mutex);
+  if (!slot->volume) {
+    auto volume = open_volume(wanted);
+    if (!volume.ok()) return std::move(volume.error());
+    slot->volume = std::move(volume).value();
+  }
+  return handle;
+}
+
+Result<std::shared_ptr<Volume>> Exports::open_volume(const VolumeName& name) {
+  if (name.is_checkpoint()) {
+    TRY_ASSIGN(auto view, CheckpointView::open(*store_, name));
+    return std::shared_ptr<Volume>(std::move(view));
+  }
+  TRY_ASSIGN(auto disk, Disk::open(*store_, name.disk, {}));
+  return std::shared_ptr<Volume>(std::move(disk));
+}
+
+void Exports::leave(Slot& slot) {
+  std::lock_guard slot_lock(slot.mutex);
+  {
+    std::lock_guard lock(mutex_);
+    if (slot.users > 1) {
+      slot.users--;
+      return;
+    }
+  }
+  // The last user. One that comes now waits for slot.mutex and opens the volume anew.
+  if (slot.volume) {
+    auto flushed = slot.volume->flush();
+    if (!flushed.ok()) store_->log(describe(flushed.error()));
+    slot.volume.reset();
+  }
+  std::lock_guard lock(mutex_);
+  if (--slot.users == 0) slots_.erase(slot.name);
+}
+
+Result<std::vector<ExportLine>> Exports::list() const {
+  std::vector<ExportLine> disks, checkpoints;
+  TRY(store_->catalog().view([&](CatalogReader& reader) -> Result<void> {
+    TRY_ASSIGN(auto heads, reader.heads());
+    for (const auto& [disk, head] : heads) {
+      if (only_ && only_->disk != disk) continue;
+      if (disks.size() + checkpoints.size() >= kMaxListedExports) break;
+      TRY_ASSIGN(auto named, reader.checkpoints(head.uid));
+      disks.push_back({disk, describe_disk(head, named.size())});
+      for (const auto& [name, id] : named) {
+        if (disks.size() + checkpoints.size() >= kMaxListedExports) break;
+        TRY_ASSIGN(auto record, reader.checkpoint(id));
+        checkpoints.push_back({disk + "@" + name, describe_checkpoint(record)});
+      }
+    }
+    return {};
+  }));
+  disks.insert(disks.end(), checkpoints.begin(), checkpoints.end());
+  if (only_) std::erase_if(disks, [&](const auto& line) { return line.name != only_->text(); });
+  return disks;
+}
+
+Result<std::string> Exports::description(const std::string& name) const {
+  TRY_ASSIGN(VolumeName wanted, chosen(name));
+  std::string text;
+  TRY(store_->catalog().view([&](CatalogReader& reader) -> Result<void> {
+    TRY_ASSIGN(HeadRecord head, reader.head(wanted.disk));
+    if (!wanted.is_checkpoint()) {
+      TRY_ASSIGN(auto named, reader.checkpoints(head.uid));
+      text = describe_disk(head, named.size());
+      return {};
+    }
+    TRY_ASSIGN(auto id, reader.find_checkpoint(head.uid, wanted.checkpoint));
+    if (!id) return Error{Fault::kNotFound, 0, "no checkpoint " + wanted.text()};
+    TRY_ASSIGN(auto record, reader.checkpoint(*id));
+    text = describe_checkpoint(record);
+    return {};
+  }));
+  return text;
+}
+
+}  // namespace casdisk

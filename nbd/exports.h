@@ -1,0 +1,90 @@
+// Exports: what a server offers: the disks of a store by name, each opened once and shared.
+//
+// A disk is opened by its first user and closed, flushed, by its last; users that come and go in
+// between cost nothing. A name is "disk" or "disk@checkpoint"; names come from clients and are
+// checked. Open it after fork. Safe to call from any thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "index/names.h"
+#include "index/store.h"
+#include "index/volume.h"
+
+namespace casdisk {
+
+struct ExportsOptions {
+  std::string store_path;
+  StoreOptions store;
+  std::optional<VolumeName> only;  // offer this one alone, and hold it open throughout
+};
+
+// One line of the list of exports.
+struct ExportLine {
+  std::string name;
+  std::string description;  // "10G disk, 3 checkpoints"
+};
+
+// Lists end here: NBD clients and nbdkit (10,000) have limits too.
+inline constexpr size_t kMaxListedExports = 8192;
+
+class Exports {
+ private:
+  struct Slot;
+
+ public:
+  // One user of an open volume. Must go before its Exports.
+  class Handle {
+   public:
+    Handle(Exports& exports, std::shared_ptr<Slot> slot)
+        : exports_(exports), slot_(std::move(slot)) {}
+    ~Handle() { exports_.leave(*slot_); }
+    Handle(const Handle&) = delete;
+    Handle& operator=(const Handle&) = delete;
+    Volume& volume() const;
+
+   private:
+    Exports& exports_;
+    std::shared_ptr<Slot> slot_;
+  };
+
+  // kNotFound (no such store, disk or checkpoint), kBusy and whatever else opening them gives.
+  static Result<std::unique_ptr<Exports>> open(const ExportsOptions& options);
+  // What open() would say, without leaving anything open. For use before a fork.
+  static Result<void> check(ExportsOptions options);
+  ~Exports();
+
+  // Disks first, then checkpoints, each by name; at most kMaxListedExports.
+  Result<std::vector<ExportLine>> list() const;
+  // The export that "" means: the one that is offered alone or the store's only disk. kInvalid when
+  // there is a choice.
+  Result<std::string> default_name() const;
+  // kInvalid for a name that no disk can have, kNotFound for one that none has or that is not
+  // offered.
+  Result<std::unique_ptr<Handle>> open_export(const std::string& name);
+  // What list() says of that export.
+  Result<std::string> description(const std::string& name) const;
+
+ private:
+  explicit Exports(std::optional<VolumeName> only) : only_(std::move(only)) {}
+  Result<VolumeName> chosen(const std::string& name) const;
+  std::shared_ptr<Slot> enter(const std::string& name);
+  void leave(Slot& slot);
+  Result<std::shared_ptr<Volume>> open_volume(const VolumeName& name);
+
+  // Fixed after construction.
+  const std::optional<VolumeName> only_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Handle> held_;  // of only_
+
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Slot>> slots_;  // guarded by mutex_: those with users
+};
+
+}  // namespace casdisk

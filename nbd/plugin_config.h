@@ -1,0 +1,33 @@
+// PluginConfig: the parameters of `nbdkit casdisk`, parsed and checked as they come.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cas/os/file_system.h"
+#include "cas/os/result.h"
+#include "index/names.h"
+
+namespace casdisk {
+
+struct PluginConfig {
+  std::string store;               // as given; empty: the default store
+  std::optional<VolumeName> disk;  // unset: the client's export name chooses
+  uint64_t cache_bytes = uint64_t(64) << 20;
+  IoChoice io = IoChoice::kAuto;
+};
+
+// The least and the most that cache= takes: one index page with its chunk, and 1 TiB.
+inline constexpr uint64_t kMinCacheBytes = uint64_t(1) << 20;
+inline constexpr uint64_t kMaxCacheBytes = uint64_t(1) << 40;
+
+// Takes one key=value into `config`. kInvalid says what is wrong and what would be right; `config`
+// is as before then.
+Result<void> set_parameter(PluginConfig& config, std::string_view key, std::string_view value);
+
+// The text under "nbdkit casdisk --help".
+extern const char* const kPluginConfigHelp;
+
+}  // namespace casdisk
