@@ -49,19 +49,24 @@ LocalStore::LocalStore(FileSystem& file_system, const LocalStoreOptions& options
       packs_(std::move(packs)),
       locations_(std::move(locations)),
       reader_(file_system, *packs_),
-      writer_(*packs_, *locations_),
+      writer_(*packs_, *locations_, options.max_pack_bytes),
       cache_(options.cache_bytes) {}
 
 LocalStore::~LocalStore() = default;
 
 // Pending first: an object moves from there to the table, so looking in this order cannot miss it.
+// A lost copy is as good as its bytes, which are verified, but any other is better.
 Result<std::optional<LocalStore::Found>> LocalStore::locate(const ChunkId& id) {
-  if (auto location = pending_.find(id)) {
-    return std::optional(Found{.location = *location, .pending = true});
+  const auto pending = pending_.find(id);
+  if (pending && !pending->lost) {
+    return std::optional(Found{.location = pending->location, .pending = true});
   }
   TRY_ASSIGN(auto entry, locations_->lookup(id));
-  if (!entry) return std::optional<Found>();
-  return std::optional(Found{.location = entry->location, .damaged = entry->damaged});
+  if (entry && (!pending || !entry->damaged)) {
+    return std::optional(Found{.location = entry->location, .trusted = !entry->damaged});
+  }
+  if (!pending) return std::optional<Found>();
+  return std::optional(Found{.location = pending->location, .pending = true, .trusted = false});
 }
 
 Result<ChunkId> LocalStore::put(ObjectKind kind, std::span<const std::byte> bytes) {
@@ -125,7 +130,7 @@ void LocalStore::distrust(const ChunkId& id, const Found& found, const Error& er
   if (error.fault != Fault::kDamaged && error.os_error != EIO) return;
   if (found.pending) {
     pending_.lose(id, found.location);
-  } else if (!found.damaged) {
+  } else if (found.trusted) {
     locations_->flag_damaged(id, found.location);
   }
 }
@@ -159,7 +164,7 @@ Result<std::vector<Object>> LocalStore::get_many(std::span<const ChunkId> ids) {
 
 Result<bool> LocalStore::has(const ChunkId& id) {
   TRY_ASSIGN(auto found, locate(id));
-  return found && !found->damaged;
+  return found && found->trusted;
 }
 
 Result<void> LocalStore::sync() {

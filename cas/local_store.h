@@ -31,6 +31,7 @@ struct LocalStoreOptions {
   Codec codec = Codec::kZstd;
   uint64_t cache_bytes = uint64_t(64) << 20;
   uint64_t map_bytes = uint64_t(64) << 30;  // address space of the location table
+  uint64_t max_pack_bytes = kMaxPackBytes;  // no more than that
 };
 
 // What a store has done since it was opened; for `info`, the demo and tests.
@@ -64,8 +65,8 @@ class LocalStore : public ChunkStore {
  private:
   struct Found {
     PackLocation location;
-    bool pending = false;
-    bool damaged = false;
+    bool pending = false;  // the table does not know it
+    bool trusted = true;   // not found damaged, and no sync of it has failed
   };
 
   LocalStore(FileSystem& file_system, const LocalStoreOptions& options,

@@ -7,7 +7,7 @@ namespace casdisk {
 Result<PackLocation> PackWriter::append(std::span<const std::byte> record) {
   CHECK(!record.empty() && record.size() <= kMaxRecordBytes);
   std::lock_guard lock(mutex_);
-  if (current_ != nullptr && current_->end + record.size() > kMaxPackBytes) current_.reset();
+  if (current_ != nullptr && current_->end + record.size() > max_pack_bytes_) current_.reset();
   if (current_ == nullptr) {
     TRY_ASSIGN(current_, begin_pack());
     names_unsynced_ = true;

@@ -1,10 +1,11 @@
 // PackWriter: appends records to packs of its own, one after the other.
 //
-// A pack's file is made at the first append. A pack is closed when it is full (kMaxPackBytes), when
+// A pack's file is made at the first append. A pack is closed when it is full, when
 // an append to it failed and when a sync failed; what was appended to it before a failed append
 // stays valid. Safe to call from any thread, but for sync(): one at a time, beside any appends.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -18,8 +19,11 @@ namespace casdisk {
 
 class PackWriter {
  public:
-  // Both outlive the writer.
-  PackWriter(Directory& packs, LocationTable& locations) : packs_(packs), locations_(locations) {}
+  // Both outlive the writer. A pack holds at least one record, however small it may be.
+  PackWriter(Directory& packs, LocationTable& locations, uint64_t max_pack_bytes)
+      : packs_(packs),
+        locations_(locations),
+        max_pack_bytes_(std::min(max_pack_bytes, kMaxPackBytes)) {}
 
   // Appends a whole record (encode_record). Readable at its location when this returns, also by
   // other processes and when this one dies; durable after the next sync().
@@ -46,6 +50,7 @@ class PackWriter {
   // Fixed after construction.
   Directory& packs_;
   LocationTable& locations_;
+  const uint64_t max_pack_bytes_;
 
   std::mutex mutex_;
   // Guarded by mutex_.

@@ -45,11 +45,11 @@ void PendingObjects::end_claim(const ChunkId& id) {
   claim_ended_.notify_all();
 }
 
-std::optional<PackLocation> PendingObjects::find(const ChunkId& id) const {
+std::optional<PendingObjects::Found> PendingObjects::find(const ChunkId& id) const {
   std::lock_guard lock(mutex_);
-  auto found = pending_.find(id);
-  if (found == pending_.end()) return std::nullopt;
-  return found->second;
+  if (auto found = pending_.find(id); found != pending_.end()) return Found{found->second, false};
+  if (auto found = lost_.find(id); found != lost_.end()) return Found{found->second, true};
+  return std::nullopt;
 }
 
 std::vector<LocatedObject> PendingObjects::pending() const {

@@ -33,8 +33,12 @@ class PendingObjects {
   void settled(const ChunkId& id);
   void given_up(const ChunkId& id);
 
-  // Where a pending object lies.
-  std::optional<PackLocation> find(const ChunkId& id) const;
+  struct Found {
+    PackLocation location;
+    bool lost = false;
+  };
+  // Where a pending or a lost object lies.
+  std::optional<Found> find(const ChunkId& id) const;
   std::vector<LocatedObject> pending() const;
   // Where the copies of lost objects lie that could not be relied on.
   std::vector<LocatedObject> lost() const;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <utility>
 
 #include "cas/os/retry.h"
@@ -38,7 +39,39 @@ bool is_current(int descriptor, const std::string& path) {
          locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
 }
 
+// The pid that the lock's file names is true for as long as the kernel knows of a lock on it.
+bool is_locked(uint64_t inode, int64_t pid) {
+  std::FILE* locks = std::fopen("/proc/locks", "re");
+  if (locks == nullptr) return false;
+  bool found = false;
+  char line[256];
+  while (!found && std::fgets(line, sizeof(line), locks) != nullptr) {
+    long long locked_pid = 0;
+    unsigned long long locked_inode = 0;
+    int count = std::sscanf(line, "%*u: FLOCK %*s WRITE %lld %*x:%*x:%llu", &locked_pid,
+                            &locked_inode);
+    found = count == 2 && locked_pid == pid && locked_inode == inode;
+  }
+  std::fclose(locks);
+  return found;
+}
+
 }  // namespace
+
+Result<std::optional<int64_t>> FileLock::holder(const std::string& path) {
+  int descriptor = retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
+  if (descriptor < 0 && errno == ENOENT) return std::optional<int64_t>();
+  if (descriptor < 0) return os_error(errno, path);
+  FileLock closing(descriptor);
+  struct stat status;
+  if (::fstat(descriptor, &status) != 0) return os_error(errno, path);
+  char text[32] = "";
+  ssize_t count = retry_interrupted([&] { return ::pread(descriptor, text, sizeof(text) - 1, 0); });
+  long long pid = 0;
+  if (count <= 0 || std::sscanf(text, "%lld", &pid) != 1) return std::optional<int64_t>();
+  if (!is_locked(status.st_ino, pid)) return std::optional<int64_t>();
+  return std::optional<int64_t>(pid);
+}
 
 Result<FileLock> FileLock::acquire(const std::string& path, const std::string& what) {
   for (;;) {

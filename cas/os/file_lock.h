@@ -5,7 +5,9 @@
 // Take it after fork. Not safe for concurrent use; the lock itself is what is shared.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "cas/os/result.h"
@@ -17,6 +19,10 @@ class FileLock {
   // Creates the file (mode 0600) if need be. Fault::kBusy when somebody holds it; the context is
   // "`what` is busy: held by pid N".
   static Result<FileLock> acquire(const std::string& path, const std::string& what);
+
+  // The process that holds the lock on the file `path`, if one does, by looking alone: taking the lock
+  // for a try would make others fail. Holders in containers that /proc/locks does not show are missed.
+  static Result<std::optional<int64_t>> holder(const std::string& path);
 
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&& other) noexcept;

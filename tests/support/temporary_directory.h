@@ -7,7 +7,11 @@ namespace casdisk {
 
 class TemporaryDirectory {
  public:
-  TemporaryDirectory();
+  enum class Medium {
+    kMemory,  // a tmpfs where there is a roomy one: syncs cost nothing
+    kDisk,    // $TMPDIR or /tmp
+  };
+  explicit TemporaryDirectory(Medium medium = Medium::kMemory);
   ~TemporaryDirectory();
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;

@@ -33,7 +33,9 @@ class TestStore {
   // Ends the process's use of the store and begins another, on another file system if given.
   void reopen(std::shared_ptr<FileSystem> file_system = nullptr);
 
-  std::shared_ptr<Disk> disk(const std::string& name) { return must(Disk::open(*store_, name, {})); }
+  std::shared_ptr<Disk> disk(const std::string& name) {
+    return must(Disk::open(*store_, name, {}));
+  }
 
  private:
   TemporaryDirectory directory_;

@@ -1,0 +1,29 @@
+// Bytes for tests, the same for the same seed.
+#pragma once
+
+#include <random>
+
+#include "cas/chunk_id.h"
+#include "cas/os/bytes.h"
+
+namespace casdisk {
+
+// Bytes that no codec makes smaller.
+inline Bytes random_bytes(uint64_t seed, size_t size = kChunkBytes) {
+  std::mt19937_64 random(seed);
+  Bytes bytes(size);
+  for (std::byte& byte : bytes) byte = std::byte(uint8_t(random()));
+  return bytes;
+}
+
+// Bytes that every codec makes much smaller.
+inline Bytes compressible_bytes(uint64_t seed, size_t size = kChunkBytes) {
+  std::mt19937_64 random(seed);
+  Bytes bytes(size);
+  for (size_t i = 0; i < size; i++) {
+    bytes[i] = std::byte(uint8_t(i % 64 == 0 ? random() : uint64_t(i % 16)));
+  }
+  return bytes;
+}
+
+}  // namespace casdisk

@@ -1,0 +1,124 @@
+#include "index/records.h"
+
+#include <gtest/gtest.h>
+
+#include "index/names.h"
+#include "tests/support/result_assertions.h"
+
+namespace casdisk {
+namespace {
+
+ChunkId id_of(uint8_t value) {
+  ChunkId id;
+  id.bytes.fill(std::byte(value));
+  return id;
+}
+
+HeadRecord sample_head() {
+  HeadRecord head;
+  head.uid = 7;
+  head.version = 3;
+  head.size_bytes = 12345;
+  head.root = Entry::of(id_of(1));
+  head.parent = id_of(2);
+  head.fallback = FallbackUse{id_of(3), 999};
+  head.created_ns = -5;
+  head.next_generation = 9;
+  head.generations = {6, 8};
+  head.active = true;
+  head.pending = {{"a", 6, 77}, {"b", 6, 78}};
+  return head;
+}
+
+CheckpointRecord sample_checkpoint() {
+  CheckpointRecord record;
+  record.root = Entry::zero();
+  record.size_bytes = 65536;
+  record.parent = id_of(4);
+  record.time_ns = 1'000'000'007;
+  record.disk = "d";
+  record.name = "c";
+  record.labels = {{"job", "17"}, {"empty", ""}};
+  return record;
+}
+
+// Whatever is cut off, added or flipped is refused or another valid record, never a crash.
+template <typename Decode>
+void torture(const Bytes& good, Decode decode) {
+  for (size_t length = 0; length < good.size(); length++) {
+    EXPECT_FAULT(decode(std::span(good).first(length)), Fault::kDamaged);
+  }
+  Bytes longer = good;
+  longer.push_back(std::byte(0));
+  EXPECT_FAULT(decode(longer), Fault::kDamaged);
+  for (size_t bit = 0; bit < good.size() * 8; bit++) {
+    Bytes bad = good;
+    bad[bit / 8] ^= std::byte(1 << (bit % 8));
+    auto decoded = decode(bad);
+    EXPECT_TRUE(!decoded.ok() || encode(decoded.value()) == bad) << bit;
+  }
+}
+
+TEST(Records, HeadsComeBack) {
+  Bytes bytes = encode(sample_head());
+  auto decoded = decode_head(bytes);
+  ASSERT_OK(decoded);
+  EXPECT_EQ(encode(decoded.value()), bytes);
+  EXPECT_EQ(decoded.value().generations, sample_head().generations);
+  EXPECT_EQ(decoded.value().pending[1].name, "b");
+  EXPECT_EQ(decoded.value().fallback, sample_head().fallback);
+}
+
+TEST(Records, CheckpointsComeBackAndTheirIdIsTheirContent) {
+  Bytes bytes = encode(sample_checkpoint());
+  auto decoded = decode_checkpoint(bytes);
+  ASSERT_OK(decoded);
+  EXPECT_EQ(decoded.value().labels, sample_checkpoint().labels);
+  EXPECT_EQ(hash_of(encode(decoded.value())), hash_of(bytes));
+}
+
+TEST(Records, FallbacksComeBackAndTheTableIsNoPartOfTheirId) {
+  FallbackRecord record{"/a/b", {1, 2, 3, -4}, Entry::absent()};
+  FallbackId id = record.id();
+  record.table_root = Entry::of(id_of(9));
+  EXPECT_EQ(record.id(), id);
+  auto decoded = decode_fallback(encode(record));
+  ASSERT_OK(decoded);
+  EXPECT_EQ(decoded.value().identity, record.identity);
+  EXPECT_EQ(decoded.value().path, "/a/b");
+  record.identity.mtime_ns++;
+  EXPECT_NE(record.id(), id);
+}
+
+TEST(Records, DamageIsRefused) {
+  torture(encode(sample_head()), [](auto bytes) { return decode_head(bytes); });
+  torture(encode(sample_checkpoint()), [](auto bytes) { return decode_checkpoint(bytes); });
+  torture(encode(FallbackRecord{"/a/b", {1, 2, 3, 4}, Entry::zero()}),
+          [](auto bytes) { return decode_fallback(bytes); });
+}
+
+TEST(Names, RulesAreEnforced) {
+  EXPECT_OK(check_name("debian-12.5_a:b+c", "disk"));
+  for (const char* bad :
+       {"", ".", "..", "../x", "a/b", "a b", "-a", "@", "a@b", "a\n", "\xc3\xa4"}) {
+    EXPECT_FAULT(check_name(bad, "disk"), Fault::kInvalid) << bad;
+  }
+  EXPECT_OK(check_name(std::string(kMaxNameBytes, 'x'), "disk"));
+  EXPECT_FAULT(check_name(std::string(kMaxNameBytes + 1, 'x'), "disk"), Fault::kInvalid);
+}
+
+TEST(Names, VolumeNamesSplitAtTheAt) {
+  auto name = parse_volume_name("d@c");
+  ASSERT_OK(name);
+  EXPECT_EQ(name.value().disk, "d");
+  EXPECT_EQ(name.value().checkpoint, "c");
+  EXPECT_EQ(name.value().text(), "d@c");
+  ASSERT_OK(parse_volume_name("d"));
+  EXPECT_FALSE(parse_volume_name("d").value().is_checkpoint());
+  EXPECT_FAULT(parse_volume_name("d@"), Fault::kInvalid);
+  EXPECT_FAULT(parse_volume_name("@c"), Fault::kInvalid);
+  EXPECT_FAULT(parse_volume_name("a@b@c"), Fault::kInvalid);
+}
+
+}  // namespace
+}  // namespace casdisk
