@@ -7,8 +7,8 @@
 //   'I' "uid"                           -> the next disk uid
 //
 // A checkpoint is alive while a name points at it; a record without a name is kept as a link in the
-// lineage of what descends from it. Everything changes in transactions: all of one or nothing, durable
-// when update() returns. Safe to call from any thread and from many processes.
+// lineage of what descends from it. Everything changes in transactions: all of one or nothing,
+// durable when update() returns. Safe to call from any thread and from many processes.
 #pragma once
 
 #include <functional>

@@ -20,9 +20,8 @@ Result<FoundCheckpoint> find_checkpoint(Store& store, const VolumeName& name) {
         TRY_ASSIGN(auto record, reader.checkpoint(*id));
         found = FoundCheckpoint{*id, std::move(record)};
       }
-      pending = std::any_of(head.pending.begin(), head.pending.end(), [&](const auto& waiting) {
-        return waiting.name == name.checkpoint;
-      });
+      pending = std::any_of(head.pending.begin(), head.pending.end(),
+                            [&](const auto& waiting) { return waiting.name == name.checkpoint; });
       return {};
     }));
     if (found) return std::move(*found);

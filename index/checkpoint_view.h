@@ -13,8 +13,8 @@ namespace casdisk {
 
 class CheckpointView : public Volume {
  public:
-  // A checkpoint that is not sealed yet is sealed first, under the disk's lease: kBusy when somebody
-  // else has it. kNotFound says what there is. The store outlives the view.
+  // A checkpoint that is not sealed yet is sealed first, under the disk's lease: kBusy when
+  // somebody else has it. kNotFound says what there is. The store outlives the view.
   static Result<std::shared_ptr<CheckpointView>> open(Store& store, const VolumeName& name);
 
   const std::string& name() const override { return name_; }

@@ -28,9 +28,11 @@ Result<void> Disk::recover(const DiskOptions& options) {
   uid_ = head_.uid;
   size_bytes_ = head_.size_bytes;
   if (head_.poisoned && !options.accept_poison) {
-    return Error{Fault::kPoisoned, 0,
-                 fmt::format("disk {}: an earlier sync failed, so writes since the last flush may be "
-                             "lost. Look at the device, then see `casdisk accept --help`", name_)};
+    return Error{
+        Fault::kPoisoned, 0,
+        fmt::format("disk {}: an earlier sync failed, so writes since the last flush may be "
+                    "lost. Look at the device, then see `casdisk accept --help`",
+                    name_)};
   }
   TRY_ASSIGN(Layers layers, store_.sealed_layers(head_.root, size_bytes_, head_.fallback));
   TRY_ASSIGN(directory_, store_.disk_directory(uid_, false));
@@ -43,8 +45,7 @@ Result<void> Disk::recover(const DiskOptions& options) {
   for (uint64_t number : head_.generations) {
     auto generation = Generation::recover(place(), number, size_bytes_, options.accept_poison);
     if (!generation.ok()) {
-      generation.error().context =
-          fmt::format("disk {}: {}", name_, generation.error().context);
+      generation.error().context = fmt::format("disk {}: {}", name_, generation.error().context);
       return std::move(generation.error());
     }
     layers.generations.insert(layers.generations.begin(), std::move(generation).value());

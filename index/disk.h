@@ -1,9 +1,9 @@
 // Disk: the writable head of a disk, held by this process under its lease.
 //
 // The way of a write: BlockLocks keep torn writes apart; the newest Generation takes the blocks; a
-// flush makes it durable. cut() freezes the generation under a checkpoint's name, seal() turns frozen
-// generations into chunks and a new root. All connections to a disk share one object. Safe to call
-// from any thread; a request resolves through one snapshot of the layers.
+// flush makes it durable. cut() freezes the generation under a checkpoint's name, seal() turns
+// frozen generations into chunks and a new root. All connections to a disk share one object. Safe
+// to call from any thread; a request resolves through one snapshot of the layers.
 #pragma once
 
 #include <memory>
@@ -30,8 +30,8 @@ using SealProgress = std::function<void(uint64_t bytes)>;
 
 class Disk : public Volume {
  public:
-  // Takes the lease, recovers the generations, removes what a crash left over. The store outlives it.
-  // kNotFound, kBusy, kPoisoned, kDamaged.
+  // Takes the lease, recovers the generations, removes what a crash left over. The store outlives
+  // it. kNotFound, kBusy, kPoisoned, kDamaged.
   static Result<std::shared_ptr<Disk>> open(Store& store, const std::string& name,
                                             const DiskOptions& options);
 
@@ -47,12 +47,12 @@ class Disk : public Volume {
                        const std::function<bool(const Extent&)>& visit) override;
   Result<void> prefetch(uint64_t offset, uint64_t length) override;
 
-  // Freezes what was written so far; durable on return. With a name, records the checkpoint `name` as
-  // pending. kExists: the name is taken. Guest writes go on, into a new generation.
+  // Freezes what was written so far; durable on return. With a name, records the checkpoint `name`
+  // as pending. kExists: the name is taken. Guest writes go on, into a new generation.
   Result<void> cut(const std::string& checkpoint_name);
 
-  // Seals the frozen generations, oldest first, and publishes their checkpoints. `threads` bounds the
-  // work. On an error what was published before stays, the rest stays frozen and readable.
+  // Seals the frozen generations, oldest first, and publishes their checkpoints. `threads` bounds
+  // the work. On an error what was published before stays, the rest stays frozen and readable.
   Result<void> seal(unsigned threads, const SealProgress& progress);
 
   // cut() without a name, seal(): afterwards the head is its root and nothing else.
@@ -89,7 +89,8 @@ class Disk : public Volume {
   FileLock lease_;
   uint64_t size_bytes_ = 0;
   uint64_t uid_ = 0;
-  std::unique_ptr<Directory> directory_;  // null until the first generation; set under change_mutex_
+  std::unique_ptr<Directory>
+      directory_;  // null until the first generation; set under change_mutex_
   BlockLocks locks_;
 
   std::mutex seal_mutex_;    // one seal at a time; taken before change_mutex_

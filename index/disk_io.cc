@@ -28,7 +28,8 @@ class Disk::Inside {
   std::shared_ptr<const Layers> layers_;
 };
 
-// A cut takes layers_mutex_ alone: whoever saw the old generation as active is counted in it by then.
+// A cut takes layers_mutex_ alone: whoever saw the old generation as active is counted in it by
+// then.
 Result<Disk::Inside> Disk::enter_active() {
   for (;;) {
     {
@@ -58,8 +59,9 @@ Result<void> Disk::write(uint64_t offset, std::span<const std::byte> from) {
   TRY(check_range(offset, from.size()));
   if (from.empty()) return {};
   if (from.size() > kMaxTransferBytes) {
-    return Error{Fault::kInvalid, 0, fmt::format("a write of {} bytes, at most {} are allowed",
-                                                 from.size(), kMaxTransferBytes)};
+    return Error{
+        Fault::kInvalid, 0,
+        fmt::format("a write of {} bytes, at most {} are allowed", from.size(), kMaxTransferBytes)};
   }
   uint64_t end = offset + from.size();
   uint64_t first = offset / kChunkBytes, last = (end - 1) / kChunkBytes;
@@ -84,8 +86,8 @@ Result<void> Disk::write_blocks(const Inside& inside, uint64_t offset,
     pieces.push_back({nullptr, block * kBlockBytes, head});
   }
   if (whole_from < whole_to) {
-    pieces.push_back({nullptr, whole_from, from.subspan(whole_from - offset,
-                                                        whole_to - whole_from)});
+    pieces.push_back(
+        {nullptr, whole_from, from.subspan(whole_from - offset, whole_to - whole_from)});
   }
   if (whole_to < end && whole_to >= whole_from) {
     uint64_t block = whole_to / kBlockBytes;

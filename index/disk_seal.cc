@@ -38,8 +38,7 @@ Result<Change> seal_chunk(const Layers& layers, uint64_t chunk) {
   return Change{chunk, Entry::of(id)};
 }
 
-Result<Tree> seal_generation(const Layers& layers, unsigned threads,
-                             const SealProgress& progress) {
+Result<Tree> seal_generation(const Layers& layers, unsigned threads, const SealProgress& progress) {
   const Generation& generation = *layers.generations.front();
   uint64_t chunk_count = layers.tree.chunk_count;
   Tree tree = layers.tree;
@@ -61,16 +60,21 @@ Result<Tree> seal_generation(const Layers& layers, unsigned threads,
   return tree;
 }
 
-// Records the head's pending checkpoints up to `generation`, which all have the root `tree`.
+// Records the pending checkpoints that need no other seal: those cut before `sealed`, the oldest
+// generation, began are the head as it is; those cut at its end have the root `tree`. Without a
+// sealed generation, those that wait for none.
 Result<std::vector<SealedCheckpoint>> make_checkpoints(ChunkStore& chunks, const HeadRecord& head,
                                                        const std::string& disk, const Tree& tree,
-                                                       uint64_t generation) {
+                                                       const Generation* sealed) {
+  uint64_t oldest = head.generations.empty() ? UINT64_MAX : head.generations.front();
   std::vector<SealedCheckpoint> made;
   std::optional<ChunkId> parent = head.parent;
   for (const PendingCheckpoint& pending : head.pending) {
-    if (pending.generation > generation) break;
+    bool is_head = pending.generation < oldest;
+    bool is_sealed = sealed != nullptr && pending.generation == sealed->number();
+    if (!is_head && !is_sealed) break;
     CheckpointRecord record;
-    record.root = tree.root;
+    record.root = is_head ? head.root : tree.root;
     record.size_bytes = head.size_bytes;
     record.parent = parent;
     record.fallback = head.fallback;
@@ -121,9 +125,8 @@ Result<void> Disk::cut(const std::string& checkpoint_name) {
 // REQUIRES: change_mutex_ is held.
 Result<void> Disk::check_checkpoint_is_new(const std::string& checkpoint_name) {
   HeadRecord now = head();
-  bool taken = std::any_of(now.pending.begin(), now.pending.end(), [&](const auto& pending) {
-    return pending.name == checkpoint_name;
-  });
+  bool taken = std::any_of(now.pending.begin(), now.pending.end(),
+                           [&](const auto& pending) { return pending.name == checkpoint_name; });
   TRY(store_.catalog().view([&](CatalogReader& reader) -> Result<void> {
     TRY_ASSIGN(auto found, reader.find_checkpoint(uid_, checkpoint_name));
     taken = taken || found.has_value();
@@ -155,35 +158,35 @@ Result<void> Disk::seal(unsigned threads, const SealProgress& progress) {
     TRY(publish_seal(oldest.generations.front(), tree));
   }
   if (head().pending.empty()) return {};
-  return publish_seal(nullptr, layers()->tree);  // checkpoints of an unchanged head
+  return publish_seal(nullptr, layers()->tree);  // checkpoints of a head that nobody wrote to
 }
 
-// Publishes `tree` as the head's root with the checkpoints that waited for it; `sealed` is the oldest
-// generation, or null where nothing was dirty.
+// Publishes `tree` as the head's root with the checkpoints that waited for it; `sealed` is the
+// oldest generation, or null where nothing was dirty.
 Result<void> Disk::publish_seal(const std::shared_ptr<Generation>& sealed, const Tree& tree) {
   std::lock_guard lock(change_mutex_);
-  uint64_t number = sealed ? sealed->number() : 0;
-  TRY_ASSIGN(auto checkpoints, make_checkpoints(store_.chunks(), head(), name_, tree, number));
+  TRY_ASSIGN(auto checkpoints,
+             make_checkpoints(store_.chunks(), head(), name_, tree, sealed.get()));
   TRY(store_.chunks().sync());
   TRY(update_head([&](CatalogWriter& writer, HeadRecord& head) -> Result<void> {
-    head.root = tree.root;
     if (sealed) {
-      CHECK(head.generations.front() == number);
+      head.root = tree.root;
+      CHECK(head.generations.front() == sealed->number());
       head.generations.erase(head.generations.begin());
     }
     for (const SealedCheckpoint& made : checkpoints) {
       TRY(writer.put_checkpoint(uid_, made.name, made.id, made.encoded));
       head.parent = made.id;
     }
-    head.pending.erase(head.pending.begin(),
-                       head.pending.begin() + ptrdiff_t(checkpoints.size()));
+    head.pending.erase(head.pending.begin(), head.pending.begin() + ptrdiff_t(checkpoints.size()));
     return {};
   }));
+  if (!sealed) return {};
   Layers after = *layers();
   after.tree = tree;
-  if (sealed) after.generations.pop_back();
+  after.generations.pop_back();
   set_layers(std::move(after));
-  return sealed ? Generation::remove(*directory_, number) : Result<void>();
+  return Generation::remove(*directory_, sealed->number());
 }
 
 Result<void> Disk::seal_all(unsigned threads, const SealProgress& progress) {

@@ -47,8 +47,10 @@ Result<const File*> Fallback::file() {
     if (!opened.ok()) {
       Error error = std::move(opened.error());
       error.fault = Fault::kIo;
-      error.context = fmt::format("fallback file {} is needed for chunks that are not in the store "
-                                  "yet; put it back ({})", record_.path, error.context);
+      error.context = fmt::format(
+          "fallback file {} is needed for chunks that are not in the store "
+          "yet; put it back ({})",
+          record_.path, error.context);
       return error;
     }
     file_ = std::move(opened).value();
@@ -116,8 +118,8 @@ Result<Change> Fallback::take_in(uint64_t chunk) {
   TRY_ASSIGN(const File* source, file());
   uint64_t offset = chunk * kChunkBytes;
   Bytes bytes(kChunkBytes);
-  TRY(source->read(offset, std::span(bytes).first(std::min<uint64_t>(kChunkBytes,
-                                                                     size_bytes() - offset))));
+  TRY(source->read(offset,
+                   std::span(bytes).first(std::min<uint64_t>(kChunkBytes, size_bytes() - offset))));
   TRY(check_pin());
   if (is_all_zero(bytes)) return Change{chunk, Entry::zero()};
   TRY_ASSIGN(ChunkId id, chunks_.put(ObjectKind::kChunk, bytes));

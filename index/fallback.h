@@ -3,9 +3,9 @@
 // One object per file and process, shared by all its disks. The file's identity is pinned when the
 // fallback is recorded; a file that changed or vanished is an error for the chunks that are not in
 // the store yet, never zeros. Reads answer from the file at once; what was read is queued for a
-// background thread that puts it into the store and enters it in the file's table, in batches, so that
-// in the end the file is not needed. The queue is bounded and drops when it is behind.
-// Safe to call from any thread; make it after fork.
+// background thread that puts it into the store and enters it in the file's table, in batches, so
+// that in the end the file is not needed. The queue is bounded and drops when it is behind. Safe to
+// call from any thread; make it after fork.
 #pragma once
 
 #include <condition_variable>

@@ -91,8 +91,8 @@ static void merge_ranges(std::vector<Range>& ranges) {
   size_t kept = 0;
   for (const Range& range : ranges) {
     if (kept > 0 && range.first <= ranges[kept - 1].first + ranges[kept - 1].count) {
-      uint64_t end = std::max(ranges[kept - 1].first + ranges[kept - 1].count,
-                              range.first + range.count);
+      uint64_t end =
+          std::max(ranges[kept - 1].first + ranges[kept - 1].count, range.first + range.count);
       ranges[kept - 1].count = end - ranges[kept - 1].first;
     } else {
       ranges[kept++] = range;
@@ -141,7 +141,8 @@ std::vector<WordRun> Generation::take_changed() {
 std::vector<WordRun> Generation::all_runs() const {
   std::lock_guard lock(mutex_);
   std::vector<WordRun> runs;
-  for (uint64_t chunk = 0; (chunk = map_->next_dirty(chunk, chunk_count_)) < chunk_count_; chunk++) {
+  for (uint64_t chunk = 0; (chunk = map_->next_dirty(chunk, chunk_count_)) < chunk_count_;
+       chunk++) {
     append_run(runs, chunk, map_->get(chunk));
   }
   return runs;
@@ -171,8 +172,9 @@ Result<void> Generation::flush_now() {
 Result<void> Generation::poison(Error error) {
   map_->poison();
   error.fault = Fault::kPoisoned;
-  error.context += "; writes that were not flushed may be lost, so the disk takes no more of them. "
-                   "Look at the device, then see `casdisk accept --help`";
+  error.context +=
+      "; writes that were not flushed may be lost, so the disk takes no more of them. "
+      "Look at the device, then see `casdisk accept --help`";
   return error;
 }
 

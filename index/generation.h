@@ -4,13 +4,14 @@
 //   <number>.map       the live map: what is acknowledged          (live_map.h)
 //   <number>.journal   the map's durable half: what is flushed     (map_journal.h)
 //
-// Two promises. The process dies: overlay and live map are in the page cache, nothing acknowledged is
-// lost. The power fails: what the last completed flush() covered is there; of the rest, each block
-// holds an older or a newer acknowledged content, whole (the device writes aligned 4 KiB whole).
-// Order within flush(): read the changed words, sync the overlay, append them to the journal.
+// Two promises. The process dies: overlay and live map are in the page cache, nothing acknowledged
+// is lost. The power fails: what the last completed flush() covered is there; of the rest, each
+// block holds an older or a newer acknowledged content, whole (the device writes aligned 4 KiB
+// whole). Order within flush(): read the changed words, sync the overlay, append them to the
+// journal.
 //
-// write(), zero() and the reading calls are safe from any thread; the caller keeps writes of one block
-// that must not mix apart (block_locks.h). A failed sync poisons the generation for good.
+// write(), zero() and the reading calls are safe from any thread; the caller keeps writes of one
+// block that must not mix apart (block_locks.h). A failed sync poisons the generation for good.
 #pragma once
 
 #include <atomic>
@@ -59,8 +60,8 @@ class Generation {
   }
   uint64_t next_dirty(uint64_t from, uint64_t end) const { return map_->next_dirty(from, end); }
 
-  // Writes whole blocks (offset and length multiples of kBlockBytes; the piece's file is ignored) and
-  // then marks them as data. kNoSpace and kIo leave the states as they were.
+  // Writes whole blocks (offset and length multiples of kBlockBytes; the piece's file is ignored)
+  // and then marks them as data. kNoSpace and kIo leave the states as they were.
   Result<void> write(std::span<WritePiece> pieces);
 
   // Marks blocks [first, first + count) zero and gives their space back.

@@ -88,12 +88,13 @@ Result<std::shared_ptr<Generation>> Generation::recover(const GenerationPlace& p
 
 // Only what is in the journal is known to be whole. Blocks that it does not name count as clean.
 Result<void> Generation::recover_from_journal(const MountProof& proof) {
-  TRY_ASSIGN(map_, LiveMap::create(*place_.directory, file_name(number_, "map"), number_,
-                                   chunk_count_));
+  TRY_ASSIGN(map_,
+             LiveMap::create(*place_.directory, file_name(number_, "map"), number_, chunk_count_));
   TRY(MapJournal::replay(*place_.directory, file_name(number_, "journal"), number_, chunk_count_,
                          [&](const WordRun& run) -> Result<void> {
                            TRY(map_->reserve(run.first, run.count));
-                           for (uint32_t i = 0; i < run.count; i++) map_->set(run.first + i, run.word);
+                           for (uint32_t i = 0; i < run.count; i++)
+                             map_->set(run.first + i, run.word);
                            return {};
                          }));
   // A new log id: records that were cut off can never become part of this journal again.

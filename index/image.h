@@ -16,7 +16,8 @@ namespace casdisk {
 
 inline constexpr uint32_t kPieceBytes = 1024 * 1024;
 
-// How far the work has come, in bytes of the image. Returns false to stop it: Fault::kIo with EINTR.
+// How far the work has come, in bytes of the image. Returns false to stop it: Fault::kIo with
+// EINTR.
 using ImageProgress = std::function<bool(uint64_t position_bytes)>;
 
 struct ImagePiece {

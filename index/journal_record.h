@@ -1,8 +1,8 @@
 // The records of a map journal, as bytes and as runs: pure functions, no I/O.
 //
-// A record says which state words changed since the record before it. It carries the journal's random
-// log id, the generation and its own position in the file, so that bytes left over from an older
-// journal or an older place never pass for a record. docs/FORMAT.md has the byte tables.
+// A record says which state words changed since the record before it. It carries the journal's
+// random log id, the generation and its own position in the file, so that bytes left over from an
+// older journal or an older place never pass for a record. docs/FORMAT.md has the byte tables.
 #pragma once
 
 #include <cstdint>
@@ -48,8 +48,8 @@ struct JournalRecord {
   uint64_t bytes = 0;  // its length in the file
 };
 
-// The record at the beginning of `bytes`, which lie at `position` of the journal; nothing when there
-// is no whole one, which is the journal's end.
+// The record at the beginning of `bytes`, which lie at `position` of the journal; nothing when
+// there is no whole one, which is the journal's end.
 std::optional<JournalRecord> decode_journal_record(const JournalHeader& header, uint64_t position,
                                                    std::span<const std::byte> bytes);
 

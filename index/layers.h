@@ -42,12 +42,13 @@ struct Layers {
 // Pieces of generations and of the fallback file are read as one batch, chunks as another.
 Result<void> read_layers(const Layers& layers, uint64_t offset, std::span<std::byte> into);
 
-// Calls `visit` with ascending extents that cover [offset, offset + length) and nothing beyond, equal
-// neighbours joined, until it returns false. REQUIRES: inside size_bytes.
+// Calls `visit` with ascending extents that cover [offset, offset + length) and nothing beyond,
+// equal neighbours joined, until it returns false. REQUIRES: inside size_bytes.
 Result<void> extents_of_layers(const Layers& layers, uint64_t offset, uint64_t length,
                                const std::function<bool(const Extent&)>& visit);
 
-// Brings the sealed chunks of the range into the chunk cache, as many as one call may (kMaxPrefetchBytes).
+// Brings the sealed chunks of the range into the chunk cache, as many as one call may
+// (kMaxPrefetchBytes).
 inline constexpr uint64_t kMaxPrefetchBytes = uint64_t(32) << 20;
 Result<void> prefetch_layers(const Layers& layers, uint64_t offset, uint64_t length);
 

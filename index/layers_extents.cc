@@ -27,7 +27,8 @@ class ExtentWalk {
   }
 
  private:
-  // Chunks that a generation has touched are looked at one by one, the stretches between as a whole.
+  // Chunks that a generation has touched are looked at one by one, the stretches between as a
+  // whole.
   Result<void> tree_run(const EntryRun& run) {
     uint64_t chunk = run.first, end = run.first + run.count;
     while (chunk < end && !stopped_) {

@@ -77,10 +77,9 @@ void ReadPlan::place_in_generations(uint64_t offset, std::span<std::byte> into) 
     // A chunk that is clean in every generation is placed whole, others block by block.
     uint64_t chunk = offset / kChunkBytes;
     uint64_t in_chunk = std::min<uint64_t>(into.size(), (chunk + 1) * kChunkBytes - offset);
-    bool clean = std::all_of(layers_.generations.begin(), layers_.generations.end(),
-                             [&](const auto& generation) {
-                               return generation->word(chunk) == kAllClean;
-                             });
+    bool clean =
+        std::all_of(layers_.generations.begin(), layers_.generations.end(),
+                    [&](const auto& generation) { return generation->word(chunk) == kAllClean; });
     if (clean) {
       add_gap(offset, into.first(in_chunk));
     } else {

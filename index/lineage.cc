@@ -249,9 +249,8 @@ Result<void> remove_checkpoint(Store& store, const VolumeName& checkpoint) {
                              checkpoint.text(), checkpoint.disk)};
   }
   TRY_ASSIGN(FileLock lease, store.lease(checkpoint.disk, head.uid));
-  return replace_head(store, checkpoint.disk, [&](HeadRecord& record) {
-    std::erase_if(record.pending, is_it);
-  });
+  return replace_head(store, checkpoint.disk,
+                      [&](HeadRecord& record) { std::erase_if(record.pending, is_it); });
 }
 
 Result<std::vector<LineageLink>> lineage_of(Store& store, const VolumeName& name) {

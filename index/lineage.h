@@ -14,8 +14,8 @@
 
 namespace casdisk {
 
-// Enters a new disk, with its first checkpoint and its fallback if it has them, under a name that must
-// be free (kExists). All that `head` reaches has been put and synced.
+// Enters a new disk, with its first checkpoint and its fallback if it has them, under a name that
+// must be free (kExists). All that `head` reaches has been put and synced.
 struct NewDisk {
   HeadRecord head;
   std::optional<FallbackRecord> fallback;
@@ -24,8 +24,8 @@ struct NewDisk {
 Result<void> add_disk(Store& store, const std::string& name, NewDisk disk);
 
 struct CreateOptions {
-  std::optional<uint64_t> size_bytes;    // default: the fallback's size
-  std::optional<std::string> fallback;   // path of a raw image or block device
+  std::optional<uint64_t> size_bytes;   // default: the fallback's size
+  std::optional<std::string> fallback;  // path of a raw image or block device
 };
 
 // An empty disk, or one over a fallback. kExists.
@@ -46,7 +46,8 @@ Result<void> rollback_disk(Store& store, const VolumeName& checkpoint);
 Result<void> resize_disk(Store& store, const std::string& disk, uint64_t size_bytes,
                          unsigned threads, const SealProgress& progress);
 
-// After a failed sync: takes what can be read as the disk's content, stores it anew and lifts the ban.
+// After a failed sync: takes what can be read as the disk's content, stores it anew and lifts the
+// ban.
 Result<void> accept_disk(Store& store, const std::string& disk, unsigned threads,
                          const SealProgress& progress);
 

@@ -38,8 +38,8 @@ Bytes encode_header(uint64_t generation, uint64_t chunk_count, const MountProof&
 
 }  // namespace
 
-LiveMap::LiveMap(std::unique_ptr<File> file, std::unique_ptr<Mapping> mapping,
-                 uint64_t generation, uint64_t chunk_count)
+LiveMap::LiveMap(std::unique_ptr<File> file, std::unique_ptr<Mapping> mapping, uint64_t generation,
+                 uint64_t chunk_count)
     : file_(std::move(file)),
       mapping_(std::move(mapping)),
       generation_(generation),

@@ -1,10 +1,11 @@
 // LiveMap: the dirty map of one generation as it is right now, in a shared mapping of a file.
 //
-// One word a chunk (block_state.h). A store to the mapping is in the page cache, so the map outlives
-// the death of the process; it says nothing after a power cut, when the journal alone counts. Its
-// header names the boot and the mount in which it was written, which is how recovery tells the two.
-// The file is sparse: words are allocated in steps of kStepChunks before they are stored to, so that
-// no store faults and a terabyte of clean disk costs nothing. docs/FORMAT.md has the header's table.
+// One word a chunk (block_state.h). A store to the mapping is in the page cache, so the map
+// outlives the death of the process; it says nothing after a power cut, when the journal alone
+// counts. Its header names the boot and the mount in which it was written, which is how recovery
+// tells the two. The file is sparse: words are allocated in steps of kStepChunks before they are
+// stored to, so that no store faults and a terabyte of clean disk costs nothing. docs/FORMAT.md has
+// the header's table.
 //
 // get() is lock-free. Everything else is called under the generation's mutex.
 #pragma once

@@ -30,8 +30,8 @@ Result<std::unique_ptr<MapJournal>> MapJournal::replace(Directory& directory,
   return journal;
 }
 
-Result<void> MapJournal::replay(Directory& directory, const std::string& name,
-                                uint64_t generation, uint64_t chunk_count,
+Result<void> MapJournal::replay(Directory& directory, const std::string& name, uint64_t generation,
+                                uint64_t chunk_count,
                                 const std::function<Result<void>(const WordRun&)>& apply) {
   TRY_ASSIGN(auto file, directory.open(name, OpenMode::kRead));
   TRY_ASSIGN(uint64_t size_bytes, file->size());
@@ -51,8 +51,8 @@ Result<void> MapJournal::replay(Directory& directory, const std::string& name,
     window.resize(std::min(kMaxRecordBytes, size_bytes - position));
     TRY(file->read(position, window));
     size_t used = 0;
-    while (auto record = decode_journal_record(header, position + used,
-                                               std::span(window).subspan(used))) {
+    while (auto record =
+               decode_journal_record(header, position + used, std::span(window).subspan(used))) {
       for (const WordRun& run : record->runs) TRY(apply(run));
       used += record->bytes;
     }

@@ -1,8 +1,8 @@
 // MapJournal: the durable dirty map of one generation, as a log of records (journal_record.h).
 //
-// The file is written ahead with zeros, so that the sync of a record seldom has to commit file-system
-// metadata. Replay ends at the first record that is not whole. Not safe for concurrent use: one
-// flush at a time appends.
+// The file is written ahead with zeros, so that the sync of a record seldom has to commit
+// file-system metadata. Replay ends at the first record that is not whole. Not safe for concurrent
+// use: one flush at a time appends.
 #pragma once
 
 #include <functional>
@@ -16,8 +16,8 @@ namespace casdisk {
 
 class MapJournal {
  public:
-  // Writes a journal that says `runs` and nothing else, and puts it in the place of `name`, if any, in
-  // one step: on return it is durable; after a crash on the way the old one is still there.
+  // Writes a journal that says `runs` and nothing else, and puts it in the place of `name`, if any,
+  // in one step: on return it is durable; after a crash on the way the old one is still there.
   // `header.log_id` must be new and random.
   static Result<std::unique_ptr<MapJournal>> replace(Directory& directory, const std::string& name,
                                                      const JournalHeader& header,

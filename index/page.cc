@@ -64,8 +64,8 @@ Result<PageView> PageView::parse(std::span<const std::byte> bytes, uint8_t level
   if (bytes.size() < kPageHeaderBytes) return damaged("shorter than its header");
   if (load_le<uint32_t>(&bytes[0]) != kPageMagic) return damaged("not a page");
   if (uint8_t(bytes[4]) != kPageVersion) {
-    return damaged(fmt::format("version {}, this program knows {}", uint8_t(bytes[4]),
-                               kPageVersion));
+    return damaged(
+        fmt::format("version {}, this program knows {}", uint8_t(bytes[4]), kPageVersion));
   }
   if (uint8_t(bytes[5]) != level) {
     return damaged(fmt::format("level {} where {} belongs", uint8_t(bytes[5]), level));

@@ -1,9 +1,9 @@
 // Page: a node of an index tree, as bytes and as entries.
 //
 // A page has 256 entries. On level 0 (a leaf) each stands for one chunk, above for a whole page one
-// level down. An entry is absent (ask the fallback, else zeros), zero, or the id of a chunk or page.
-// The encoding is canonical: one content has one encoding, so equal ids mean equal trees. docs/FORMAT.md
-// has the byte table and an example that tests/unit/page_test.cc holds us to.
+// level down. An entry is absent (ask the fallback, else zeros), zero, or the id of a chunk or
+// page. The encoding is canonical: one content has one encoding, so equal ids mean equal trees.
+// docs/FORMAT.md has the byte table and an example that tests/unit/page_test.cc holds us to.
 #pragma once
 
 #include <array>

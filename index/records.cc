@@ -56,11 +56,13 @@ struct RecordReader {
   std::optional<ChunkId> optional_id() {
     bool present = flag();
     ChunkId value = id();
+    if (!present && value != ChunkId{}) fail("an id that is none");
     return present ? std::optional(value) : std::nullopt;
   }
   std::optional<FallbackUse> fallback_use() {
     auto file = optional_id();
     uint64_t limit_bytes = bytes.number<uint64_t>();
+    if (file.has_value() != (limit_bytes != 0)) fail("a fallback limit without a fallback");
     return file ? std::optional(FallbackUse{*file, limit_bytes}) : std::nullopt;
   }
   size_t count(size_t most) {

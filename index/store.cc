@@ -55,8 +55,14 @@ uint64_t Store::random() const {
   return value;
 }
 
+std::string Store::lease_path(uint64_t uid) const { return path_ + "/leases/" + uid_name(uid); }
+
 Result<FileLock> Store::lease(const std::string& disk, uint64_t uid) {
-  return FileLock::acquire(path_ + "/leases/" + uid_name(uid), "disk " + disk);
+  return FileLock::acquire(lease_path(uid), "disk " + disk);
+}
+
+Result<std::optional<int64_t>> Store::lease_holder(uint64_t uid) const {
+  return FileLock::holder(lease_path(uid));
 }
 
 void Store::drop_lease_file(uint64_t uid) {

@@ -34,8 +34,8 @@ struct StoreOptions {
 
 class Store {
  public:
-  // Makes an empty store in `path`, which must not exist or be an empty directory. Interrupted, it can
-  // be called again.
+  // Makes an empty store in `path`, which must not exist or be an empty directory. Interrupted, it
+  // can be called again.
   static Result<void> init(const std::string& path, Codec codec);
 
   // kNotFound when `path` is no store; the message says how to make one.
@@ -54,6 +54,8 @@ class Store {
 
   // kBusy when another process, or another opener in this one, has the disk.
   Result<FileLock> lease(const std::string& disk, uint64_t uid);
+  // The process that has the disk open, if one has. Takes no lease, so it disturbs nobody.
+  Result<std::optional<int64_t>> lease_holder(uint64_t uid) const;
   void drop_lease_file(uint64_t uid);  // of a disk that is gone
 
   // The directory of a disk's generations, made if `create`; nullptr when there is none.
@@ -68,6 +70,7 @@ class Store {
 
  private:
   Store() = default;
+  std::string lease_path(uint64_t uid) const;
 
   // Fixed after construction.
   std::string path_;

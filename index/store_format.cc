@@ -15,9 +15,9 @@ constexpr std::array<std::string_view, 5> kDirectories = {"packs", "locations", 
                                                           "leases"};
 
 Error no_store(const std::string& path) {
-  return Error{Fault::kNotFound, 0,
-               fmt::format("{} is not a casdisk store; `casdisk --store {} init` makes one", path,
-                           path)};
+  return Error{
+      Fault::kNotFound, 0,
+      fmt::format("{} is not a casdisk store; `casdisk --store {} init` makes one", path, path)};
 }
 
 }  // namespace
@@ -32,9 +32,9 @@ Result<void> make_store_directory(FileSystem& file_system, const std::string& pa
     if (name == "format") return Error{Fault::kExists, 0, path + " is a casdisk store already"};
     bool ours = std::find(kDirectories.begin(), kDirectories.end(), name) != kDirectories.end();
     if (!ours && name != "format.new" && name != "lost+found") {
-      return Error{Fault::kInvalid, 0,
-                   fmt::format("{} holds {:?}: a store is made in a new or empty directory", path,
-                               name)};
+      return Error{
+          Fault::kInvalid, 0,
+          fmt::format("{} holds {:?}: a store is made in a new or empty directory", path, name)};
     }
   }
   for (std::string_view name : kDirectories) TRY(directory->make_directory(name));
@@ -69,13 +69,14 @@ Result<Codec> read_store_format(FileSystem& file_system, const std::string& path
     return Error{Fault::kDamaged, 0, path + "/format is damaged: it does not say what store it is"};
   }
   if (format != kStoreFormat) {
-    return Error{Fault::kUnsupported, 0,
-                 fmt::format("{} has store format {}, this program knows {}", path, format,
-                             kStoreFormat)};
+    return Error{
+        Fault::kUnsupported, 0,
+        fmt::format("{} has store format {}, this program knows {}", path, format, kStoreFormat)};
   }
   auto known = codec_from_name(codec);
   if (known) return *known;
-  return Error{Fault::kDamaged, 0, fmt::format("{}/format names an unknown codec {:?}", path, codec)};
+  return Error{Fault::kDamaged, 0,
+               fmt::format("{}/format names an unknown codec {:?}", path, codec)};
 }
 
 }  // namespace casdisk

@@ -11,8 +11,7 @@ namespace {
 uint64_t entry_span(uint32_t level) { return uint64_t(1) << (8 * level); }
 
 Error in_page(Error error, const ChunkId& id, uint32_t level) {
-  error.context =
-      fmt::format("index page {} (level {}): {}", to_hex(id), level, error.context);
+  error.context = fmt::format("index page {} (level {}): {}", to_hex(id), level, error.context);
   return error;
 }
 

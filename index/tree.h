@@ -1,8 +1,9 @@
 // Tree: the index of one checkpoint or sealed head: chunk number -> entry.
 //
-// A radix tree over chunk numbers, 256 entries a page, its pages in the chunk store under the hash of
-// their bytes. The height follows the number of chunks. Everything here is a pure function of a tree
-// and a store; a Tree is a value of a few words, opening one reads nothing. Safe from any thread.
+// A radix tree over chunk numbers, 256 entries a page, its pages in the chunk store under the hash
+// of their bytes. The height follows the number of chunks. Everything here is a pure function of a
+// tree and a store; a Tree is a value of a few words, opening one reads nothing. Safe from any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -51,8 +52,8 @@ struct Change {
   Entry entry;
 };
 
-// The tree after `changes` (ascending, no chunk twice, all below chunk_count). Puts the pages on the
-// changed paths into the store; the caller syncs it before publishing the root.
+// The tree after `changes` (ascending, no chunk twice, all below chunk_count). Puts the pages on
+// the changed paths into the store; the caller syncs it before publishing the root.
 Result<Tree> edit(ChunkStore& store, const Tree& tree, std::span<const Change> changes);
 
 // The tree over `chunk_count` chunks: entries beyond are dropped, new ones absent.

@@ -1,8 +1,9 @@
 // Volume: what the NBD service, import and export see of a disk: bytes, extents and promises.
 //
-// Implementations: Disk (a writable head), CheckpointView (read-only). Offsets and lengths are bytes
-// and need no alignment. Requests that reach beyond the size get kInvalid and change nothing; so does
-// every change of a read-only volume. Safe to call from any thread, also for overlapping ranges.
+// Implementations: Disk (a writable head), CheckpointView (read-only). Offsets and lengths are
+// bytes and need no alignment. Requests that reach beyond the size get kInvalid and change nothing;
+// so does every change of a read-only volume. Safe to call from any thread, also for overlapping
+// ranges.
 #pragma once
 
 #include <cstddef>
@@ -41,8 +42,8 @@ class Volume {
   virtual Result<void> zero(uint64_t offset, uint64_t length) = 0;
   // The range may read as zeros or as before; whole blocks in it give their space back.
   virtual Result<void> trim(uint64_t offset, uint64_t length) = 0;
-  // All that was acknowledged before the call survives a power cut. kPoisoned: a sync failed, now or
-  // earlier; nothing more is promised.
+  // All that was acknowledged before the call survives a power cut. kPoisoned: a sync failed, now
+  // or earlier; nothing more is promised.
   virtual Result<void> flush() = 0;
 
   // Calls `visit` with ascending extents, the first beginning at `offset` and the last ending at

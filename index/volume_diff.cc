@@ -62,8 +62,7 @@ bool same_fallback(const Layers& before, const Layers& after) {
 
 }  // namespace
 
-Result<void> diff_volumes(Store& store, const VolumeName& before_name,
-                          const VolumeName& after_name,
+Result<void> diff_volumes(Store& store, const VolumeName& before_name, const VolumeName& after_name,
                           const std::function<bool(const DiffRange&)>& visit) {
   TRY_ASSIGN(Layers before, layers_of(store, before_name));
   TRY_ASSIGN(Layers after, layers_of(store, after_name));
@@ -82,8 +81,8 @@ Result<void> diff_volumes(Store& store, const VolumeName& before_name,
   if (same_fallback(before, after)) {
     // Two ids are two contents; an absent or zero entry may stand for the same bytes as an id.
     TRY(diff(store.chunks(), before.tree, after.tree, [&](const Difference& difference) {
-      bool both_ids = difference.before.state == EntryState::kId &&
-                      difference.after.state == EntryState::kId;
+      bool both_ids =
+          difference.before.state == EntryState::kId && difference.after.state == EntryState::kId;
       bool no_fallback = difference.chunk * kChunkBytes >= before.fallback_limit_bytes;
       return go_on = compare(difference.chunk, both_ids || no_fallback);
     }));

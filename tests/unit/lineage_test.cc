@@ -141,6 +141,21 @@ TEST_F(LineageTest, ACheckpointCutBeforeACrashIsSealedByWhoNeedsIt) {
   EXPECT_EQ(contents(*store_.disk("d")), Bytes(kSizeBytes, std::byte(3)));
 }
 
+TEST_F(LineageTest, CheckpointsOfACleanHeadAreNotTheWritesThatFollow) {
+  write("d", 100, 1);
+  checkpoint("d", "a");
+  Bytes before = view("d", "a");
+  {
+    auto disk = store_.disk("d");
+    ASSERT_OK(disk->cut("b"));  // nothing dirty, nothing to freeze
+    ASSERT_OK(disk->write(0, Bytes(kSizeBytes, std::byte(3))));
+    ASSERT_OK(disk->cut("c"));
+    ASSERT_OK(disk->seal(2, no_progress));
+  }
+  EXPECT_EQ(view("d", "b"), before);
+  EXPECT_EQ(view("d", "c"), Bytes(kSizeBytes, std::byte(3)));
+}
+
 TEST_F(LineageTest, FilesThatNoHeadNamesAreRemovedAtOpen) {
   write("d", 100, 1);
   std::string folder = store_.path() + "/disks/00000001/";
