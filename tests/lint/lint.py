@@ -279,6 +279,23 @@ def links(tree):
                 yield f"{place}: {target} has no heading #{anchor}"
 
 
+def promised_tests(tree):
+    """docs/TESTING.md says which test shows a promise; a name that is no test shows nothing."""
+    page = "docs/TESTING.md"
+    if page not in tree.paths:
+        return
+    known = set()
+    for path in tree.sources(".cc"):
+        for suite, name in re.findall(r"^TEST(?:_F|_P)?\((\w+),\s*(\w+)\)", tree.text(path), re.M):
+            known |= {f"{suite}.{name}", f"{suite}.*"}
+    known |= {os.path.splitext(os.path.basename(path))[0] for path in tree.paths
+              if path.startswith("tests/blackbox/")}
+    for number, line in tree.lines(page):
+        for name in re.findall(r"`([A-Z]\w+\.(?:\w+|\*)|test[-_][a-z0-9_-]+)`", line):
+            if line.startswith("|") and name not in known:
+                yield f"{page}:{number}: there is no test {name}"
+
+
 def machine_words(tree):
     """The tree must build on any machine: no paths of one, no hosts that packages came from."""
     words = (r"(?<![\w.~}])/(work|home|root)/|\b((deb|archive|security)\.(debian|ubuntu)\.(org|com)"
@@ -292,7 +309,7 @@ def machine_words(tree):
 
 RULES = (include_direction, one_door_includes, file_length, function_length, header_shape,
          unfinished_words, exceptions, front_door_tests, whitespace, file_names, links,
-         machine_words)
+         promised_tests, machine_words)
 
 
 def problems(root):

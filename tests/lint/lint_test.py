@@ -132,6 +132,16 @@ class LintTest(unittest.TestCase):
         for link in ("gone.md", "b.md#gone", "#gone", "../b.md"):
             self.assert_offence("links", {"docs/a.md": f"[b]({link})\n", **page})
 
+    def test_promised_tests(self):
+        tests = {"tests/unit/a_test.cc": "TEST(Tree, Grows) {}\nTEST_P(Store, Gets) {}\n",
+                 "tests/blackbox/test-kill.sh": ""}
+        runs = ["tests/blackbox/test-kill.sh"]
+        table = "| it grows | `Tree.Grows`, `Store.*`, `test-kill` |\n"
+        self.assert_clean({"docs/TESTING.md": table, **tests}, executable=runs)
+        for name in ("Tree.Shrinks", "Page.*", "test-gone"):
+            self.assert_offence("promised_tests", {"docs/TESTING.md": f"| a | `{name}` |\n", **tests},
+                                executable=runs)
+
     def test_machine_words(self):
         for word in ("/work/main", "see /home/me/a", "/root/a", "deb.debian.org", "crates.io"):
             self.assert_offence("machine_words", {"docs/a.md": word + "\n"})
