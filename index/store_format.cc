@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
+#include <charconv>
 #include <filesystem>
 
 namespace casdisk {
@@ -63,11 +63,16 @@ Result<Codec> read_store_format(FileSystem& file_system, const std::string& path
   Bytes bytes(std::min(size_bytes, kMaxFormatBytes));
   TRY(file.value()->read(0, bytes));
   std::string line(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  constexpr std::string_view kBefore = "casdisk store, format ", kBetween = ", codec ";
   unsigned format = 0;
-  char codec[32] = "";
-  if (std::sscanf(line.c_str(), "casdisk store, format %u, codec %31s", &format, codec) != 2) {
+  const char* number = line.data() + std::min(line.size(), kBefore.size());
+  auto [rest, failure] = std::from_chars(number, line.data() + line.size(), format);
+  std::string_view codec(rest, size_t(line.data() + line.size() - rest));
+  if (!line.starts_with(kBefore) || failure != std::errc() || !codec.starts_with(kBetween) ||
+      !codec.ends_with('\n')) {
     return Error{Fault::kDamaged, 0, path + "/format is damaged: it does not say what store it is"};
   }
+  codec = codec.substr(kBetween.size(), codec.size() - kBetween.size() - 1);
   if (format != kStoreFormat) {
     return Error{
         Fault::kUnsupported, 0,
