@@ -48,8 +48,8 @@ bool is_locked(uint64_t inode, int64_t pid) {
   while (!found && std::fgets(line, sizeof(line), locks) != nullptr) {
     long long locked_pid = 0;
     unsigned long long locked_inode = 0;
-    int count = std::sscanf(line, "%*u: FLOCK %*s WRITE %lld %*x:%*x:%llu", &locked_pid,
-                            &locked_inode);
+    int count =
+        std::sscanf(line, "%*u: FLOCK %*s WRITE %lld %*x:%*x:%llu", &locked_pid, &locked_inode);
     found = count == 2 && locked_pid == pid && locked_inode == inode;
   }
   std::fclose(locks);

@@ -20,8 +20,9 @@ class FileLock {
   // "`what` is busy: held by pid N".
   static Result<FileLock> acquire(const std::string& path, const std::string& what);
 
-  // The process that holds the lock on the file `path`, if one does, by looking alone: taking the lock
-  // for a try would make others fail. Holders in containers that /proc/locks does not show are missed.
+  // The process that holds the lock on the file `path`, if one does, by looking alone: taking the
+  // lock for a try would make others fail. Holders in containers that /proc/locks does not show are
+  // missed.
   static Result<std::optional<int64_t>> holder(const std::string& path);
 
   FileLock(FileLock&& other) noexcept;

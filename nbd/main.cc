@@ -1,0 +1,123 @@
+// casdisk: the command. Its table of contents.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+
+#include "nbd/cli_commands.h"
+#include "nbd/cli_exit.h"
+
+namespace casdisk {
+namespace {
+
+constexpr Command kCommands[] = {
+    {"init", "make an empty store", init_syntax, run_init},
+    {"import", "make a disk from an image", import_syntax, run_import},
+    {"create", "make an empty disk, or one over a raw image", create_syntax, run_create},
+    {"fork", "make a disk from a disk or a checkpoint, at once", fork_syntax, run_fork},
+    {"serve", "serve disks over NBD", serve_syntax, run_serve},
+    {"ls", "list the disks", ls_syntax, run_ls},
+    {"info", "show a disk, a checkpoint or the store", info_syntax, run_info},
+    {"log", "list the checkpoints that a disk descends from", log_syntax, run_log},
+    {"diff", "compare two disks or checkpoints", diff_syntax, run_diff},
+    {"checkpoint", "keep a disk's present content under a name", checkpoint_syntax, run_checkpoint},
+    {"rollback", "bring a disk back to a checkpoint", rollback_syntax, run_rollback},
+    {"resize", "grow or shrink a disk", resize_syntax, run_resize},
+    {"rm", "remove a disk or a checkpoint", rm_syntax, run_rm},
+    {"export", "write a disk or a checkpoint to an image", export_syntax, run_export},
+    {"ingest", "take all of a disk's fallback into the store", ingest_syntax, run_ingest},
+    {"accept", "use a disk again whose sync failed", accept_syntax, run_accept},
+};
+
+const Command* find_command(const std::string& name) {
+  auto found = std::find_if(std::begin(kCommands), std::end(kCommands),
+                            [&](const Command& command) { return command.name == name; });
+  return found == std::end(kCommands) ? nullptr : found;
+}
+
+std::string overview() {
+  std::string text =
+      "casdisk: content-addressed virtual disks over NBD\n\n"
+      "usage: casdisk COMMAND [ARGUMENT...] [OPTION...]\n\ncommands:\n";
+  for (const Command& command : kCommands) {
+    text += fmt::format("  {:<12}{}\n", command.name, command.summary);
+  }
+  text += "\nof every command:\n" + options_text(global_options());
+  return text + "\n`casdisk COMMAND --help` says more.\n";
+}
+
+Error unknown_command(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Command& command : kCommands) names.push_back(command.name);
+  auto meant = closest(name, names);
+  return Error{Fault::kInvalid, 0,
+               fmt::format("unknown command {:?}{}; `casdisk --help` lists them", name,
+                           meant ? ", did you mean " + *meant + "?" : "")};
+}
+
+Result<int> run(const CommandLine& line, Console& console) {
+  const Command* command = find_command(line.command);
+  if (command == nullptr) return unknown_command(line.command);
+  Syntax syntax = command->syntax();
+  TRY_ASSIGN(Arguments arguments, parse_arguments(command->name, syntax, line.words));
+  if (arguments.has("help")) {
+    std::string text = help_text(command->name, command->summary, syntax);
+    console.answer(text, {{"help", text}});
+    return kExitDone;
+  }
+  TRY_ASSIGN(GlobalOptions options, global_options_of(arguments));
+  Session session(options, console);
+  return command->run(session, arguments);
+}
+
+// Words that are answered without a command.
+Result<int> run_without_command(const CommandLine& line, Console& console) {
+  auto given = [&](const char* word) {
+    return std::find(line.words.begin(), line.words.end(), word) != line.words.end();
+  };
+  if (given("--version")) {
+    console.answer("casdisk " CASDISK_VERSION "\n", {{"version", CASDISK_VERSION}});
+    return kExitDone;
+  }
+  if (given("--help") || given("-h")) {
+    console.answer(overview(), {{"help", overview()}});
+    return kExitDone;
+  }
+  for (const std::string& word : line.words) {
+    Syntax none;
+    TRY(parse_arguments("COMMAND", none, {word}));
+  }
+  return Error{Fault::kInvalid, 0, "no command given; `casdisk --help` lists them"};
+}
+
+int run_all(std::vector<std::string> words) {
+  auto given = [&](const char* word) {
+    return std::find(words.begin(), words.end(), word) != words.end();
+  };
+  Console console({given("--json"), given("--quiet")});
+  CommandLine line = split_command(std::move(words));
+  if (line.command == "help") {
+    line = split_command(std::move(line.words));
+    line.words.push_back("--help");
+  }
+  auto outcome = line.command.empty() ? run_without_command(line, console) : run(line, console);
+  int exit = outcome.ok() ? outcome.value() : exit_code(outcome.error());
+  if (!outcome.ok()) console.fail(outcome.error(), exit);
+  auto finished = console.finish();
+  if (finished.ok()) return exit;
+  console.fail(finished.error(), exit_code(finished.error()));
+  return exit_code(finished.error());
+}
+
+}  // namespace
+}  // namespace casdisk
+
+int main(int argc, char** argv) {
+  try {
+    return casdisk::run_all(std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const std::exception& error) {  // out of memory
+    std::fprintf(stderr, "casdisk: %s\n", error.what());
+    return casdisk::kExitFailed;
+  }
+}
