@@ -1,283 +1,18 @@
 #include "cas/kv/lmdb.h"
 
-#include <fcntl.h>
-#include <lmdb.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <compare>
 #include <map>
 #include <mutex>
-#include <shared_mutex>
-#include <vector>
+
+#include "cas/kv/lmdb_environment.h"
 
 namespace casdisk {
 
 namespace {
-
-// A slot is 64 bytes of the lock file; a process holds at most kMaxPooledReaders and those of its
-// threads that read just now.
-constexpr unsigned kMaxReaders = 4096;
-constexpr size_t kMaxPooledReaders = 64;
-// How often a transaction may find that another process has grown the map before we give up.
-constexpr int kMaxMapResizes = 16;
-// Commits between two searches for slots of dead readers, which keep pages from being used again.
-constexpr uint64_t kCommitsPerReaderCheck = 1024;
-// With less than this left a failing commit is called a full file system.
-constexpr uint64_t kNearlyFullBytes = uint64_t(1) << 20;
-
-MDB_val to_val(std::span<const std::byte> bytes) {
-  return MDB_val{bytes.size(), const_cast<std::byte*>(bytes.data())};
-}
-
-std::span<const std::byte> to_bytes(const MDB_val& value) {
-  return {static_cast<const std::byte*>(value.mv_data), value.mv_size};
-}
-
-// LMDB reports a write that a full file system cut short as EIO.
-bool is_nearly_full(const std::string& directory) {
-  struct statvfs status;
-  return ::statvfs(directory.c_str(), &status) == 0 &&
-         uint64_t(status.f_bavail) * status.f_frsize < kNearlyFullBytes;
-}
-
-Error lmdb_error(int code, const std::string& directory, const char* operation) {
-  const std::string context = directory + ": " + operation;
-  if (code == EIO && is_nearly_full(directory)) code = ENOSPC;
-  if (code > 0) return os_error(code, context);
-  Fault fault = Fault::kIo;
-  switch (code) {
-    case MDB_MAP_FULL:
-      fault = Fault::kNoSpace;
-      break;
-    case MDB_CORRUPTED:
-    case MDB_INVALID:
-    case MDB_VERSION_MISMATCH:
-    case MDB_PAGE_NOTFOUND:
-      fault = Fault::kDamaged;
-      break;
-    case MDB_PANIC:
-      fault = Fault::kPoisoned;
-      break;
-    case MDB_READERS_FULL:
-      fault = Fault::kBusy;
-      break;
-    case MDB_BAD_VALSIZE:
-    case MDB_TXN_FULL:
-      fault = Fault::kInvalid;
-      break;
-    default:
-      break;
-  }
-  return Error{fault, 0, context + ": " + mdb_strerror(code)};
-}
-
-class Transaction : public LmdbWriter {
- public:
-  Transaction(MDB_txn* handle, MDB_dbi table, const std::string& directory)
-      : handle_(handle), table_(table), directory_(directory) {}
-
-  Result<std::optional<std::span<const std::byte>>> get(std::span<const std::byte> key) override {
-    MDB_val key_value = to_val(key);
-    MDB_val value;
-    int code = mdb_get(handle_, table_, &key_value, &value);
-    if (code == MDB_NOTFOUND) return std::optional<std::span<const std::byte>>();
-    if (code != 0) return lmdb_error(code, directory_, "get");
-    return std::optional(to_bytes(value));
-  }
-
-  Result<void> scan(std::span<const std::byte> prefix, std::span<const std::byte> from,
-                    const Visit& visit) override {
-    MDB_cursor* cursor = nullptr;
-    if (int code = mdb_cursor_open(handle_, table_, &cursor); code != 0) {
-      return lmdb_error(code, directory_, "scan");
-    }
-    const std::span start = std::ranges::lexicographical_compare(from, prefix) ? prefix : from;
-    MDB_val key = to_val(start);
-    MDB_val value;
-    int code = mdb_cursor_get(cursor, &key, &value, start.empty() ? MDB_FIRST : MDB_SET_RANGE);
-    while (code == 0) {
-      const auto key_bytes = to_bytes(key);
-      if (key_bytes.size() < prefix.size() ||
-          !std::ranges::equal(key_bytes.first(prefix.size()), prefix) ||
-          !visit(key_bytes, to_bytes(value))) {
-        break;
-      }
-      code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-    }
-    mdb_cursor_close(cursor);
-    if (code != 0 && code != MDB_NOTFOUND) return lmdb_error(code, directory_, "scan");
-    return {};
-  }
-
-  Result<void> put(std::span<const std::byte> key, std::span<const std::byte> value) override {
-    MDB_val key_value = to_val(key);
-    MDB_val data = to_val(value);
-    int code = mdb_put(handle_, table_, &key_value, &data, 0);
-    if (code != 0) return lmdb_error(code, directory_, "put");
-    return {};
-  }
-
-  Result<bool> remove(std::span<const std::byte> key) override {
-    MDB_val key_value = to_val(key);
-    int code = mdb_del(handle_, table_, &key_value, nullptr);
-    if (code == MDB_NOTFOUND) return false;
-    if (code != 0) return lmdb_error(code, directory_, "remove");
-    return true;
-  }
-
- private:
-  MDB_txn* const handle_;
-  const MDB_dbi table_;
-  const std::string& directory_;
-};
-
-// The environment itself; closed by its destructor.
-class Environment {
- public:
-  explicit Environment(std::string directory) : directory_(std::move(directory)) {}
-  ~Environment();
-  Environment(const Environment&) = delete;
-  Environment& operator=(const Environment&) = delete;
-
-  Result<void> open(const LmdbOptions& options);
-  Result<void> view(const std::function<Result<void>(LmdbReader&)>& body);
-  Result<void> update(const std::function<Result<void>(LmdbWriter&)>& body);
-
- private:
-  using MapLock = std::shared_lock<std::shared_mutex>;
-  Result<MDB_txn*> begin(unsigned flags, MapLock& lock);
-  int try_begin(unsigned flags, MDB_txn** transaction);
-  void give_back(MDB_txn* reader);
-  MDB_txn* take_pooled();
-
-  // Fixed after open().
-  const std::string directory_;
-  MDB_env* environment_ = nullptr;
-  MDB_dbi table_ = 0;
-
-  // Transactions hold it shared; exclusive to take over a map that another process has grown, which
-  // LMDB allows only while there are none.
-  std::shared_mutex map_mutex_;
-
-  std::atomic<uint64_t> commit_count_ = 0;
-  std::mutex pool_mutex_;
-  // Guarded by pool_mutex_.
-  std::vector<MDB_txn*> pool_;
-};
-
-Environment::~Environment() {
-  for (MDB_txn* reader : pool_) mdb_txn_abort(reader);
-  if (environment_ != nullptr) mdb_env_close(environment_);
-}
-
-// The new files' names are on the device when it returns.
-Result<void> sync_directory(const std::string& directory) {
-  int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return os_error(errno, directory);
-  const int error_number = ::fsync(descriptor) == 0 ? 0 : errno;
-  ::close(descriptor);
-  if (error_number != 0) return os_error(error_number, directory + ": sync of the directory");
-  return {};
-}
-
-Result<void> Environment::open(const LmdbOptions& options) {
-  const auto page_bytes = uint64_t(::sysconf(_SC_PAGESIZE));
-  const uint64_t map_bytes = (options.map_bytes + page_bytes - 1) / page_bytes * page_bytes;
-  int code = mdb_env_create(&environment_);
-  if (code == 0) code = mdb_env_set_maxreaders(environment_, kMaxReaders);
-  if (code == 0) code = mdb_env_set_mapsize(environment_, map_bytes);
-  if (code == 0) code = mdb_env_open(environment_, directory_.c_str(), MDB_NOTLS, 0600);
-  if (code != 0) return lmdb_error(code, directory_, "open");
-  // The one descriptor that LMDB leaves open across exec.
-  int descriptor = -1;
-  if (mdb_env_get_fd(environment_, &descriptor) == 0) ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
-  mdb_reader_check(environment_, nullptr);
-  MapLock lock(map_mutex_);
-  TRY_ASSIGN(MDB_txn * transaction, begin(MDB_RDONLY, lock));
-  code = mdb_dbi_open(transaction, nullptr, 0, &table_);
-  mdb_txn_abort(transaction);
-  if (code != 0) return lmdb_error(code, directory_, "open");
-  return sync_directory(directory_);
-}
-
-Result<void> Environment::view(const std::function<Result<void>(LmdbReader&)>& body) {
-  MapLock lock(map_mutex_);
-  TRY_ASSIGN(MDB_txn * handle, begin(MDB_RDONLY, lock));
-  Transaction transaction(handle, table_, directory_);
-  auto done = body(transaction);
-  give_back(handle);
-  return done;
-}
-
-Result<void> Environment::update(const std::function<Result<void>(LmdbWriter&)>& body) {
-  MapLock lock(map_mutex_);
-  if (++commit_count_ % kCommitsPerReaderCheck == 0) mdb_reader_check(environment_, nullptr);
-  TRY_ASSIGN(MDB_txn * handle, begin(0, lock));
-  Transaction transaction(handle, table_, directory_);
-  auto done = body(transaction);
-  if (!done.ok()) {
-    mdb_txn_abort(handle);
-    return done;
-  }
-  if (int code = mdb_txn_commit(handle); code != 0) return lmdb_error(code, directory_, "commit");
-  return {};
-}
-
-Result<MDB_txn*> Environment::begin(unsigned flags, MapLock& lock) {
-  MDB_txn* transaction = nullptr;
-  int code = try_begin(flags, &transaction);
-  for (int i = 0; code == MDB_MAP_RESIZED && i < kMaxMapResizes; i++) {
-    lock.unlock();
-    {
-      std::unique_lock alone(map_mutex_);
-      code = mdb_env_set_mapsize(environment_, 0);
-    }
-    lock.lock();
-    if (code == 0) code = try_begin(flags, &transaction);
-  }
-  if (code == MDB_READERS_FULL && mdb_reader_check(environment_, nullptr) == 0) {
-    code = try_begin(flags, &transaction);
-  }
-  if (code != 0) return lmdb_error(code, directory_, "begin a transaction");
-  return transaction;
-}
-
-int Environment::try_begin(unsigned flags, MDB_txn** transaction) {
-  if ((flags & MDB_RDONLY) != 0) {
-    *transaction = take_pooled();
-    if (*transaction != nullptr) {
-      int code = mdb_txn_renew(*transaction);
-      if (code != 0) mdb_txn_abort(*transaction);
-      return code;
-    }
-  }
-  return mdb_txn_begin(environment_, nullptr, flags, transaction);
-}
-
-MDB_txn* Environment::take_pooled() {
-  std::lock_guard lock(pool_mutex_);
-  if (pool_.empty()) return nullptr;
-  MDB_txn* reader = pool_.back();
-  pool_.pop_back();
-  return reader;
-}
-
-void Environment::give_back(MDB_txn* reader) {
-  mdb_txn_reset(reader);
-  {
-    std::lock_guard lock(pool_mutex_);
-    if (pool_.size() < kMaxPooledReaders) {
-      pool_.push_back(reader);
-      return;
-    }
-  }
-  mdb_txn_abort(reader);
-}
 
 // Which environments this process has open. A registry, because LMDB's locks are the process's own
 // (fcntl): opening a file of an environment twice and closing it once would drop them all. So a
@@ -293,7 +28,7 @@ struct EnvironmentKey {
 
 struct Registry {
   struct Entry {
-    std::unique_ptr<Environment> environment;
+    std::unique_ptr<LmdbProcessEnvironment> environment;
     size_t user_count = 0;
   };
   std::mutex mutex;
@@ -308,7 +43,7 @@ Registry& registry() {
 
 class SharedEnvironment : public LmdbEnvironment {
  public:
-  SharedEnvironment(const EnvironmentKey& key, Environment& environment)
+  SharedEnvironment(const EnvironmentKey& key, LmdbProcessEnvironment& environment)
       : key_(key), environment_(environment) {}
   ~SharedEnvironment() override {
     if (key_.process != ::getpid()) return;
@@ -329,7 +64,7 @@ class SharedEnvironment : public LmdbEnvironment {
  private:
   // Fixed after construction.
   const EnvironmentKey key_;
-  Environment& environment_;
+  LmdbProcessEnvironment& environment_;
 };
 
 }  // namespace
@@ -342,7 +77,7 @@ Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::open(const std::string
   std::lock_guard lock(registry().mutex);
   auto entry = registry().entries.find(key);
   if (entry == registry().entries.end()) {
-    auto environment = std::make_unique<Environment>(directory);
+    auto environment = std::make_unique<LmdbProcessEnvironment>(directory);
     TRY(environment->open(options));
     entry = registry().entries.emplace(key, Registry::Entry{std::move(environment), 0}).first;
   }

@@ -1,5 +1,5 @@
 // LmdbEnvironment: one LMDB environment (http://www.lmdb.tech/doc/), opened once per process, after
-// fork. The one door to LMDB.
+// fork.
 //
 // view() runs a read transaction, update() a write transaction that commits when the function
 // succeeds and leaves no trace when it fails. A commit is durable when update() returns. No I/O,

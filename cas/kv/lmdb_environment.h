@@ -1,0 +1,56 @@
+// LmdbProcessEnvironment: LMDB's own environment, of which a process may have one per directory.
+// kv/lmdb.cc sees to that and hands it out.
+//
+// The one door to LMDB is lmdb_environment.cc. Safe to call from any thread of the process that
+// opened it.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "cas/kv/lmdb.h"
+
+struct MDB_env;
+struct MDB_txn;
+
+namespace casdisk {
+
+class LmdbProcessEnvironment {
+ public:
+  explicit LmdbProcessEnvironment(std::string directory) : directory_(std::move(directory)) {}
+  ~LmdbProcessEnvironment();
+  LmdbProcessEnvironment(const LmdbProcessEnvironment&) = delete;
+  LmdbProcessEnvironment& operator=(const LmdbProcessEnvironment&) = delete;
+
+  Result<void> open(const LmdbOptions& options);
+  Result<void> view(const std::function<Result<void>(LmdbReader&)>& body);
+  Result<void> update(const std::function<Result<void>(LmdbWriter&)>& body);
+
+ private:
+  using MapLock = std::shared_lock<std::shared_mutex>;
+  Result<MDB_txn*> begin(unsigned flags, MapLock& lock);
+  int try_begin(unsigned flags, MDB_txn** transaction);
+  void give_back(MDB_txn* reader);
+  MDB_txn* take_pooled();
+
+  // Fixed after open().
+  const std::string directory_;
+  int descriptor_ = -1;  // of the directory: while it is open no other one gets its inode number
+  MDB_env* environment_ = nullptr;
+  unsigned table_ = 0;
+
+  // Transactions hold it shared; exclusive to take over a map that another process has grown, which
+  // LMDB allows only while there are none.
+  std::shared_mutex map_mutex_;
+
+  std::atomic<uint64_t> commit_count_ = 0;
+  std::mutex pool_mutex_;
+  // Guarded by pool_mutex_.
+  std::vector<MDB_txn*> pool_;
+};
+
+}  // namespace casdisk
