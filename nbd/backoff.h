@@ -14,7 +14,7 @@ class Backoff {
   using Milliseconds = std::chrono::milliseconds;
 
   static constexpr Milliseconds kFirst{100};
-  static constexpr Milliseconds kMostAfterAnswer{500};
+  static constexpr Milliseconds kMostAfterAnswer{250};
   static constexpr Milliseconds kMost{5000};
   static constexpr Milliseconds kLivedWell{10000};  // forgives all that was before
 

@@ -163,6 +163,28 @@ kill_nbdkit() {
   unset "running[$pid]"
 }
 
+# start_serve [ARGUMENT...]: runs `casdisk serve ARGUMENT...` and returns when it has printed its URI.
+# Sets serve_pid, serve_log (what it says on stderr) and uri. stop_nbdkit "$serve_pid" ends it; its nbdkit
+# dies with it, however it ends.
+start_serve() {
+  local base tries
+  servers_started=$((servers_started + 1))
+  base=$tmp/serve-$servers_started
+  serve_log=$base.log
+  "$CASDISK" serve "$@" </dev/null >"$base.uri" 2>"$serve_log" &
+  serve_pid=$!
+  running[$serve_pid]=1
+  cleanup_fn stop_nbdkit "$serve_pid"
+  for ((tries = 0; tries < 400; tries++)); do
+    # shellcheck disable=SC2034 # for the test that sources this
+    [ -s "$base.uri" ] && uri=$(<"$base.uri") && return 0
+    kill -0 "$serve_pid" 2>/dev/null || break
+    sleep 0.05
+  done
+  cat "$serve_log" >&2
+  fail "did not serve: $*"
+}
+
 # --- Data -----------------------------------------------------------------------------------
 
 # make_image SIZE FILE [SEED]: a raw image, the same for the same seed. SIZE takes K, M, G. About half
