@@ -57,7 +57,6 @@ Result<void> PackWriter::sync() {
   if (synced.ok()) return {};
   std::lock_guard lock(mutex_);
   for (const auto& pack : packs) pack->lost = true;
-  if (names_unsynced) names_unsynced_ = true;
   if (current_ != nullptr && current_->lost) current_.reset();
   return synced;
 }

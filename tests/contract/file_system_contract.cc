@@ -330,7 +330,9 @@ TEST_P(FileSystemContract, ForeignFiles) {
   ASSERT_OK(foreign);
   EXPECT_EQ(read(*foreign.value(), 0, 100), random_bytes(1, 100));
   EXPECT_FALSE(foreign.value()->write(0, Bytes(1)).ok());
-  // In a batch, too: rings mind how a file was opened.
+  if (const int descriptor = foreign.value()->descriptor(); descriptor >= 0) {
+    EXPECT_FALSE(::fcntl(descriptor, F_GETFL) & O_NONBLOCK);  // a ring would answer EAGAIN
+  }
   Bytes first(50);
   Bytes second(50);
   const ReadPiece pieces[] = {{foreign.value().get(), 0, first},

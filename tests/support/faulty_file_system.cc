@@ -1,6 +1,7 @@
 #include "tests/support/faulty_file_system.h"
 
 #include <atomic>
+#include <utility>
 
 namespace casdisk {
 
@@ -112,12 +113,24 @@ uint64_t FaultPlan::done_count(FileOperation operation) const {
   return rules_[size_t(operation)].done_count;
 }
 
-int FaultPlan::begin(FileOperation operation) {
+void FaultPlan::before_next(FileOperation operation, std::function<void()> action) {
   std::lock_guard lock(mutex_);
-  Rule& rule = rules_[size_t(operation)];
-  rule.done_count++;
-  const bool fails = rule.first <= rule.done_count && rule.done_count <= rule.last;
-  return fails ? rule.error_number : 0;
+  rules_[size_t(operation)].action = std::move(action);
+}
+
+int FaultPlan::begin(FileOperation operation) {
+  std::function<void()> action;
+  int error_number = 0;
+  {
+    std::lock_guard lock(mutex_);
+    Rule& rule = rules_[size_t(operation)];
+    rule.done_count++;
+    const bool fails = rule.first <= rule.done_count && rule.done_count <= rule.last;
+    if (fails) error_number = rule.error_number;
+    action = std::exchange(rule.action, nullptr);
+  }
+  if (action) action();
+  return error_number;
 }
 
 Result<std::unique_ptr<Directory>> FaultyFileSystem::open_directory(const std::string& path) {

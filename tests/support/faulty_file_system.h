@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <mutex>
 
@@ -22,6 +23,9 @@ class FaultPlan {
   // The `nth` operation of that kind from now on (1: the next) fails, and `count - 1` more.
   void fail(FileOperation operation, uint64_t nth, int error_number, uint64_t count = 1);
 
+  // Runs `action` once, just before the next operation of that kind.
+  void before_next(FileOperation operation, std::function<void()> action);
+
   uint64_t done_count(FileOperation operation) const;
 
   // For the file system: counts the operation; its errno, or 0 when it is to succeed.
@@ -33,6 +37,7 @@ class FaultPlan {
     uint64_t first = 0;  // in terms of done_count; 0: none
     uint64_t last = 0;
     int error_number = 0;
+    std::function<void()> action;
   };
   mutable std::mutex mutex_;
   // Guarded by mutex_.

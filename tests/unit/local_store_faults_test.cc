@@ -219,6 +219,22 @@ TEST_F(LocalStoreFaultsTest, RunningOutOfDescriptorsIsNotDamage) {
   expect_readable(1);
 }
 
+// Another process moves the object to another pack while we are about to open the first.
+TEST_F(LocalStoreFaultsTest, ObjectThatMovesWhileItIsReadIsLookedUpOnceMore) {
+  ASSERT_OK(put(1));
+  ASSERT_OK(store_->sync());
+  reopen();
+  auto mover = LocalStore::open(plain_, directory_.path(), {});
+  ASSERT_OK(mover);
+  plan_.before_next(FileOperation::kOpen, [&] {
+    std::filesystem::remove(pack(1));
+    EXPECT_OK(mover.value()->put(ObjectKind::kChunk, random_bytes(1)));
+    EXPECT_OK(mover.value()->sync());
+  });
+  expect_readable(1);
+  EXPECT_EQ(mover.value()->counters().new_object_count, 1u);
+}
+
 TEST_F(LocalStoreFaultsTest, BatchThatFailsIsReadOneByOne) {
   std::vector<ChunkId> ids;
   for (uint64_t seed = 0; seed < 5; seed++) {

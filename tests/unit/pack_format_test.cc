@@ -152,6 +152,15 @@ TEST(PackFormat, LengthsAreBoundedBeforeTheyAreBelieved) {
   EXPECT_TRUE(refuses(12, kMaxObjectBytes + 1));  // plain bytes
   EXPECT_TRUE(refuses(12, uint32_t(0)));          //
   EXPECT_OK(peek_record_header(record));
+  // Consistent in itself, and too large all the same.
+  const Bytes payload = random_bytes(8, 100);
+  for (auto [plain_bytes, fits] :
+       {std::pair(kMaxObjectBytes, true), std::pair(kMaxObjectBytes + 1, false)}) {
+    const Bytes compressed =
+        encode_record(ObjectKind::kPage, ChunkId(), plain_bytes, Codec::kZstd, payload);
+    EXPECT_EQ(peek_record_header(compressed).ok(), fits);
+    EXPECT_EQ(peek_record_header(raw_record(Bytes(plain_bytes), ObjectKind::kPage)).ok(), fits);
+  }
 }
 
 // A pack is readable from front to back, and where its writer died is recognized.
