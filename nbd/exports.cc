@@ -3,6 +3,8 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <atomic>
+
 #include "index/checkpoint_view.h"
 #include "index/disk.h"
 #include "nbd/size_text.h"
@@ -14,9 +16,10 @@ namespace casdisk {
 struct Exports::Slot {
   explicit Slot(std::string export_name) : name(std::move(export_name)) {}
   const std::string name;
-  size_t users = 0;                // guarded by Exports::mutex_
-  std::mutex mutex;                // taken before Exports::mutex_
-  std::shared_ptr<Volume> volume;  // guarded by mutex; stays as long as there is a user
+  size_t users = 0;                   // guarded by Exports::mutex_
+  std::mutex mutex;                   // taken before Exports::mutex_
+  std::shared_ptr<Volume> volume;     // guarded by mutex; stays as long as there is a user
+  std::atomic<bool> written = false;  // by this opening of it
 };
 
 namespace {
@@ -40,6 +43,11 @@ std::string describe_checkpoint(const CheckpointRecord& record) {
 
 Volume& Exports::Handle::volume() const { return *slot_->volume; }
 
+Volume& Exports::Handle::volume_to_write() const {
+  if (!slot_->written.load(std::memory_order_relaxed)) slot_->written = true;
+  return *slot_->volume;
+}
+
 Result<std::unique_ptr<Exports>> Exports::open(const ExportsOptions& options) {
   std::unique_ptr<Exports> exports(new Exports(options.only));
   TRY_ASSIGN(exports->store_, Store::open(options.store_path, options.store));
@@ -61,12 +69,7 @@ Result<void> Exports::check(ExportsOptions options) {
 // At shutdown nbdkit does not close its handles: what they hold open is closed here.
 Exports::~Exports() {
   held_.reset();
-  for (auto& [name, slot] : slots_) {
-    if (!slot->volume) continue;
-    auto flushed = slot->volume->flush();
-    if (!flushed.ok()) store_->log(describe(flushed.error()));
-    slot->volume.reset();
-  }
+  for (auto& [name, slot] : slots_) close_volume(*slot);
 }
 
 Result<VolumeName> Exports::chosen(const std::string& name) const {
@@ -126,6 +129,16 @@ Result<std::shared_ptr<Volume>> Exports::open_volume(const VolumeName& name) {
   return std::shared_ptr<Volume>(std::move(disk));
 }
 
+// Not flushed when nothing was written: what an earlier process left unflushed may be much, and
+// looking at a disk must be cheap.
+void Exports::close_volume(Slot& slot) {
+  if (slot.volume && slot.written.exchange(false)) {
+    auto flushed = slot.volume->flush();
+    if (!flushed.ok()) store_->log(describe(flushed.error()));
+  }
+  slot.volume.reset();
+}
+
 void Exports::leave(Slot& slot) {
   std::lock_guard slot_lock(slot.mutex);
   {
@@ -136,11 +149,7 @@ void Exports::leave(Slot& slot) {
     }
   }
   // The last user. One that comes now waits for slot.mutex and opens the volume anew.
-  if (slot.volume) {
-    auto flushed = slot.volume->flush();
-    if (!flushed.ok()) store_->log(describe(flushed.error()));
-    slot.volume.reset();
-  }
+  close_volume(slot);
   std::lock_guard lock(mutex_);
   if (--slot.users == 0) slots_.erase(slot.name);
 }

@@ -1,8 +1,8 @@
 // Exports: what a server offers: the disks of a store by name, each opened once and shared.
 //
-// A disk is opened by its first user and closed, flushed, by its last; users that come and go in
-// between cost nothing. A name is "disk" or "disk@checkpoint"; names come from clients and are
-// checked. Open it after fork. Safe to call from any thread.
+// A disk is opened by its first user and closed by its last, flushed if any of them wrote; users
+// that come and go in between cost nothing. A name is "disk" or "disk@checkpoint"; names come from
+// clients and are checked. Open it after fork. Safe to call from any thread.
 #pragma once
 
 #include <map>
@@ -48,6 +48,8 @@ class Exports {
     Handle(const Handle&) = delete;
     Handle& operator=(const Handle&) = delete;
     Volume& volume() const;
+    // The same, noting that there will be something to flush.
+    Volume& volume_to_write() const;
 
    private:
     Exports& exports_;
@@ -76,6 +78,7 @@ class Exports {
   Result<VolumeName> chosen(const std::string& name) const;
   std::shared_ptr<Slot> enter(const std::string& name);
   void leave(Slot& slot);
+  void close_volume(Slot& slot);
   Result<std::shared_ptr<Volume>> open_volume(const VolumeName& name);
 
   // Fixed after construction.

@@ -82,8 +82,9 @@ int guard(Body body) {
 
 Volume& volume_of(void* handle) { return static_cast<Exports::Handle*>(handle)->volume(); }
 
-Result<void> writable(Volume& volume) {
-  if (volume.is_writable()) return {};
+Result<Volume*> volume_to_write(void* handle) {
+  Volume& volume = static_cast<Exports::Handle*>(handle)->volume_to_write();
+  if (volume.is_writable()) return &volume;
   return Error{Fault::kInvalid, EROFS, volume.name() + " is a checkpoint: fork it to write"};
 }
 
@@ -206,10 +207,9 @@ int pread(void* handle, void* buffer, uint32_t count, uint64_t offset, uint32_t)
 
 int pwrite(void* handle, const void* buffer, uint32_t count, uint64_t offset, uint32_t flags) {
   return guard([&]() -> Result<void> {
-    Volume& volume = volume_of(handle);
-    TRY(writable(volume));
-    TRY(volume.write(offset, std::span(static_cast<const std::byte*>(buffer), count)));
-    return flush_if(volume, flags & NBDKIT_FLAG_FUA);
+    TRY_ASSIGN(auto* volume, volume_to_write(handle));
+    TRY(volume->write(offset, std::span(static_cast<const std::byte*>(buffer), count)));
+    return flush_if(*volume, flags & NBDKIT_FLAG_FUA);
   });
 }
 
@@ -219,20 +219,18 @@ int flush(void* handle, uint32_t) {
 
 int trim(void* handle, uint32_t count, uint64_t offset, uint32_t flags) {
   return guard([&]() -> Result<void> {
-    Volume& volume = volume_of(handle);
-    TRY(writable(volume));
-    TRY(volume.trim(offset, count));
-    return flush_if(volume, flags & NBDKIT_FLAG_FUA);
+    TRY_ASSIGN(auto* volume, volume_to_write(handle));
+    TRY(volume->trim(offset, count));
+    return flush_if(*volume, flags & NBDKIT_FLAG_FUA);
   });
 }
 
 // Always fast: whole blocks are marked as zero and not written.
 int zero(void* handle, uint32_t count, uint64_t offset, uint32_t flags) {
   return guard([&]() -> Result<void> {
-    Volume& volume = volume_of(handle);
-    TRY(writable(volume));
-    TRY(volume.zero(offset, count));
-    return flush_if(volume, flags & NBDKIT_FLAG_FUA);
+    TRY_ASSIGN(auto* volume, volume_to_write(handle));
+    TRY(volume->zero(offset, count));
+    return flush_if(*volume, flags & NBDKIT_FLAG_FUA);
   });
 }
 
