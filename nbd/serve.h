@@ -35,12 +35,12 @@ struct ServeOptions {
 
 inline constexpr unsigned kMaxServeThreads = 256;
 
-// Serves until SIGTERM or SIGINT, and gives the exit status (0). What can be found out beforehand
-// is an error before anything listens: kNotFound (no such store, disk or checkpoint), kBusy (the
-// disk or the socket is held by another process), kInvalid (options that do not go together).
-// Prints the URI, or the JSON object, on stdout once the first server answers; the rest goes to
-// stderr. Call it from the only thread of the process; SIGTERM, SIGINT and SIGCHLD are blocked
-// while it runs.
+// Serves until SIGTERM, SIGINT or SIGHUP, and gives the exit status (0). What can be found out
+// beforehand is an error before anything listens: kNotFound (no such store, disk or checkpoint),
+// kBusy (the disk or the socket is held by another process), kInvalid (options that do not go
+// together). Prints the URI, or the JSON object, on stdout once the first server answers; the rest
+// goes to stderr. Call it from the only thread of the process; SIGTERM, SIGINT and SIGCHLD are
+// blocked while it runs.
 Result<int> serve(const ServeOptions& options);
 
 }  // namespace casdisk

@@ -26,11 +26,21 @@ using std::chrono::milliseconds;
 // The client's flags (fixed newstyle), then NBD_OPT_ABORT without data.
 constexpr std::string_view kGoodbye("\0\0\0\1IHAVEOPT\0\0\0\2\0\0\0\0", 20);
 
-// Blocks what the supervisor lives by, and opens the descriptor that reports it.
+bool is_ignored(int signal) {
+  struct sigaction action;
+  return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+// Blocks what the supervisor lives by, and opens the descriptor that reports it. What it was
+// started to ignore (nohup, a script's background job) stays ignored, but for the death of its
+// child.
 Result<int> open_signals() {
+  ::signal(SIGCHLD, SIG_DFL);
   sigset_t watched;
   sigemptyset(&watched);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&watched, signal);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) {
+    if (!is_ignored(signal)) sigaddset(&watched, signal);
+  }
   if (::sigprocmask(SIG_BLOCK, &watched, nullptr) != 0) return os_error(errno, "sigprocmask");
   int descriptor = ::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
   if (descriptor < 0) return os_error(errno, "signalfd");

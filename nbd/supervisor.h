@@ -33,8 +33,9 @@ class Supervisor {
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
-  // Returns after SIGTERM, SIGINT or SIGHUP, with the server gone. Calls `on_ready` when the first
-  // server answers; an error of it ends everything. kIo when the first server dies before.
+  // Returns after SIGTERM, SIGINT or SIGHUP (unless ignored), with the server gone. Calls
+  // `on_ready` when the first server answers; an error of it ends everything. kIo when the first
+  // server dies before.
   Result<void> run(const std::function<Result<void>()>& on_ready);
 
  private:

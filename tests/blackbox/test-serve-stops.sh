@@ -37,3 +37,18 @@ python3 -c '
 import nbd, sys
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
 assert h.pread(4096, 4096) == b"idle" * 1024' "$uri"
+stop_nbdkit
+
+# Started under nohup it outlives its terminal; otherwise it ends with it.
+requires nbdinfo --version
+trap '' HUP
+start_serve web
+trap 'exit 143' HUP
+kill -HUP "$serve_pid"
+sleep 0.2
+[ "$(nbdinfo --size "$uri")" = 1048576 ] || fail "SIGHUP ended it under nohup"
+stop_nbdkit "$serve_pid"
+start_serve web
+kill -HUP "$serve_pid"
+wait "$serve_pid" || fail "exit status $? after SIGHUP"
+unset "running[$serve_pid]"
