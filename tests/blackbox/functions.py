@@ -78,15 +78,16 @@ class Nbdkit(Server):
     """nbdkit with the plugin; Nbdkit("disk=a")."""
 
     def __init__(self, *parameters):
-        socket = f"{tmp}/nbdkit-{len(servers)}.sock"
-        super().__init__(["nbdkit", "--foreground", "--exit-with-parent", "--unix", socket, PLUGIN,
-                          *parameters], stdout=subprocess.DEVNULL)
-        self.uri = "nbd+unix:///?socket=" + socket
-        self.wait_for(socket)
+        base = f"{tmp}/nbdkit-{len(servers)}"
+        super().__init__(["nbdkit", "--foreground", "--exit-with-parent", "--unix", base + ".sock",
+                          "--pidfile", base + ".pid", PLUGIN, *parameters], stdout=subprocess.DEVNULL)
+        self.uri = f"nbd+unix:///?socket={base}.sock"
+        self.wait_for(base + ".pid")
 
-    def wait_for(self, socket):
+    def wait_for(self, pid_file):
+        """nbdkit writes its pid file when its socket listens."""
         end = time.monotonic() + 20
-        while not os.path.exists(socket):
+        while not os.path.exists(pid_file):
             if self.process.poll() is not None or time.monotonic() > end:
                 sys.exit("FAIL: nbdkit did not start: " + self.logged())
             time.sleep(0.005)
