@@ -10,15 +10,15 @@ export CASDISK_STORE=$tmp/store
 start_serve web
 
 python3 - "$uri" "$tmp/written" <<'PYTHON' &
-import nbd, sys, time
+import nbd, os, sys, time
 h = nbd.NBD()
 h.connect_uri(sys.argv[1])
 h.pwrite(b"idle" * 1024, 4096)
 open(sys.argv[2], "w").close()
-time.sleep(30)
+while os.path.exists(sys.argv[2]):
+    time.sleep(0.05)
 PYTHON
 client=$!
-cleanup_fn kill "$client"
 wait_until 10 test -e "$tmp/written"
 
 began=$(date +%s%N)
@@ -31,6 +31,8 @@ unset "running[$serve_pid]"
 [ "$took_ms" -lt 7000 ] || fail "took $took_ms ms"
 [ ! -e "$tmp/store/run/web.sock" ]
 kill -0 "$client" || fail "the client was not there any more: this shows nothing"
+rm "$tmp/written"
+wait "$client"
 
 start_nbdkit store="$tmp/store" disk=web
 python3 -c '
