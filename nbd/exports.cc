@@ -166,7 +166,7 @@ Result<std::vector<ExportLine>> Exports::list() const {
       for (const auto& [name, id] : named) {
         if (disks.size() + checkpoints.size() >= kMaxListedExports) break;
         TRY_ASSIGN(auto record, reader.checkpoint(id));
-        checkpoints.push_back({disk + "@" + name, describe_checkpoint(record)});
+        checkpoints.push_back({VolumeName{disk, name}.text(), describe_checkpoint(record)});
       }
     }
     return {};
