@@ -8,6 +8,7 @@ module. ctest sets CASDISK and CASDISK_PLUGIN; by hand they are those of build/d
 """
 
 import atexit
+import contextlib
 import os
 import shutil
 import signal
@@ -20,11 +21,33 @@ SRCDIR = os.environ.get("SRCDIR") or os.path.dirname(os.path.dirname(os.path.dir
     os.path.abspath(__file__))))
 CASDISK = os.environ.get("CASDISK") or SRCDIR + "/build/dev/nbd/casdisk"
 PLUGIN = os.environ.setdefault("CASDISK_PLUGIN", SRCDIR + "/build/dev/nbd/nbdkit-casdisk-plugin.so")
+TESTS_BUILD = os.environ.get("TESTS_BUILD") or SRCDIR + "/build/dev/tests"  # programs of tests/blackbox/tools
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+BLOCK, CHUNK, MIB = 4 << 10, 64 << 10, 1 << 20
 
 
 def skip(reason):
     print("SKIP: " + reason)
     sys.exit(77)
+
+
+def requires(*command):
+    """Skips unless the command succeeds."""
+    if not shutil.which(command[0]) or subprocess.run(command, stdin=subprocess.DEVNULL,
+                                                      capture_output=True).returncode:
+        skip("needs: " + " ".join(command))
+
+
+def requires_loop():
+    if os.getuid() != 0:
+        skip("needs root")
+    requires("losetup", "--find")
+
+
+def requires_fuse():
+    if not os.access("/dev/fuse", os.W_OK):
+        skip("needs /dev/fuse")
+    requires("nbdfuse", "--version")
 
 
 try:
@@ -38,22 +61,53 @@ if not shutil.which("nbdkit"):
 tmp = tempfile.mkdtemp(prefix="casdisk.", dir=os.environ.get("TMPDIR", "/var/tmp"))
 os.environ["CASDISK_STORE"] = tmp + "/store"
 servers = []
+at_end = contextlib.ExitStack()  # at_end.callback(f, ...): what is undone at the end, the last first
 
 
 def clean_up():
-    for server in servers:
-        server.kill()
-    shutil.rmtree(tmp, ignore_errors=True)
+    for ending in ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
+    try:
+        at_end.close()
+    finally:
+        shutil.rmtree(tmp, ignore_errors=True)
 
 
 atexit.register(clean_up)
-for ending in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+for ending in ENDINGS:
     signal.signal(ending, lambda number, frame: sys.exit(128 + number))
 
 
 def casdisk(*arguments):
     """Runs the command, which must succeed, and returns what it prints."""
-    return subprocess.run([CASDISK, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run([CASDISK, *map(str, arguments)], check=True, stdout=subprocess.PIPE,
+                          text=True).stdout
+
+
+def casdisk_fails(status, *arguments):
+    """Runs the command, which must end with that status, and returns what it says on stderr."""
+    done = subprocess.run([CASDISK, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == status, f"{arguments}: status {done.returncode}: {done.stderr}"
+    return done.stderr
+
+
+def run(*command):
+    """Runs another command, which must succeed, and returns what it prints."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}: status {done.returncode}: {done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
+def succeeds(*command):
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
+
+
+def wait_until(seconds, condition, what):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
 
 
 class Server:
@@ -64,10 +118,18 @@ class Server:
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, **options)
         servers.append(self)
+        at_end.callback(self.kill)
 
     def logged(self):
         with open(self.log, errors="replace") as log:
             return log.read()
+
+    def stop(self):
+        """SIGTERM; nbdkit waits for idle clients without bound, so after 5 s it is killed."""
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+        self.kill()
 
     def kill(self):
         self.process.kill()
@@ -77,12 +139,16 @@ class Server:
 class Nbdkit(Server):
     """nbdkit with the plugin; Nbdkit("disk=a")."""
 
-    def __init__(self, *parameters):
+    def __init__(self, *parameters, plugin=PLUGIN):
         base = f"{tmp}/nbdkit-{len(servers)}"
         super().__init__(["nbdkit", "--foreground", "--exit-with-parent", "--unix", base + ".sock",
-                          "--pidfile", base + ".pid", PLUGIN, *parameters], stdout=subprocess.DEVNULL)
-        self.uri = f"nbd+unix:///?socket={base}.sock"
+                          "--pidfile", base + ".pid", plugin, *parameters], stdout=subprocess.DEVNULL)
+        self.socket = base + ".sock"
+        self.uri = self.export("")
         self.wait_for(base + ".pid")
+
+    def export(self, name):
+        return f"nbd+unix:///{name}?socket={self.socket}"
 
     def wait_for(self, pid_file):
         """nbdkit writes its pid file when its socket listens."""
@@ -117,3 +183,9 @@ def connected(uri, **settings):
         getattr(h, "set_" + name)(value)
     h.connect_uri(uri)
     return h
+
+
+def read_all(h, piece=1 << 20):
+    """All bytes of an export."""
+    size = h.get_size()
+    return b"".join(bytes(h.pread(min(piece, size - at), at)) for at in range(0, size, piece))

@@ -57,7 +57,9 @@ class LintTest(unittest.TestCase):
             self.assert_offence("one_door_includes", {home + "a.cc": line, home + "b.cc": line})
             self.assert_offence("one_door_includes", {home + "a.h": HEADER + line})
             self.assert_offence("one_door_includes", {"index/a.cc": line})
-        self.assert_clean({"nbd/a.cc": "#include <libnbd.h>\n", "tests/unit/a.cc": "#include <libnbd.h>\n"})
+        for name in ("libnbd.h", "nbdkit-plugin.h"):
+            line = f"#include <{name}>\n"
+            self.assert_clean({"nbd/a.cc": line, "tests/unit/a.cc": line})
 
     def test_file_length(self):
         self.assert_clean({"cas/a.cc": "int a;\n" * 500})

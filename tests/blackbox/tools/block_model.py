@@ -1,0 +1,82 @@
+"""BlockModel: what each block of a disk may hold after the power failed.
+
+A block's contents are numbered as they are written. After a power cut it must be the one that the
+last completed flush (or FUA) covered, or one written later, acknowledged or not; after the death of
+a process alone it must be the last acknowledged one or one that was on the way. Each block has one
+writer at a time; flushes may come from anybody.
+"""
+
+import hashlib
+import threading
+
+BLOCK = 4096
+
+
+def digest(block):
+    return hashlib.blake2b(block, digest_size=12).digest()
+
+
+class BlockModel:
+    def __init__(self, content):
+        self.lock = threading.Lock()
+        self.clock = 0       # counts acknowledged changes
+        self.flushed_at = 0  # of the clock, when the last completed flush began
+        self.reset(content)
+
+    def reset(self, content):
+        """The disk holds `content`, and it is durable."""
+        self.content = bytearray(content)  # as its writers see it
+        # Of each block [time of its acknowledgement or None, digest], oldest first.
+        self.versions = [[[0, digest(self.content[at:at + BLOCK])]]
+                         for at in range(0, len(self.content), BLOCK)]
+
+    def begin(self, offset, data):
+        """`data` is about to be written at `offset`."""
+        with self.lock:
+            self.content[offset:offset + len(data)] = data
+            begun = []
+            for block in range(offset // BLOCK, -(-(offset + len(data)) // BLOCK)):
+                version = [None, digest(self.content[block * BLOCK:(block + 1) * BLOCK])]
+                self.versions[block].append(version)
+                begun.append((block, version))
+            return begun
+
+    def acknowledge(self, begun, fua=False):
+        with self.lock:
+            self.clock += 1
+            for block, version in begun:
+                version[0] = self.clock
+                if fua:
+                    version[0] = 0
+                    versions = self.versions[block]
+                    del versions[:versions.index(version)]
+
+    def flush_begins(self):
+        with self.lock:
+            return self.clock
+
+    def flush_done(self, began):
+        with self.lock:
+            self.flushed_at = max(self.flushed_at, began)
+
+    def judge(self, content, power_failed=True):
+        """What is wrong with a disk that holds `content`: a list of complaints; and how many blocks
+        went back to a content older than the last acknowledged one."""
+        complaints, went_back = [], 0
+        if len(content) != len(self.content):
+            return [f"{len(content)} bytes, not {len(self.content)}"], 0
+        for block, versions in enumerate(self.versions):
+            found = digest(content[block * BLOCK:(block + 1) * BLOCK])
+            limit = self.flushed_at if power_failed else self.clock
+            acknowledged = [i for i, (time, _) in enumerate(versions) if time is not None]
+            oldest = max(i for i in acknowledged if versions[i][0] <= limit)
+            if found in [version for _, version in versions[oldest:]]:
+                went_back += found not in [version for _, version in versions[acknowledged[-1]:]]
+                continue
+            known = [i for i, (_, version) in enumerate(versions) if version == found]
+            zero = not any(content[block * BLOCK:(block + 1) * BLOCK])
+            complaints.append(
+                f"block {block} holds " + (f"version {known[-1]}" if known else
+                                           "zeros" if zero else "what was never written") +
+                f", versions {oldest} to {len(versions) - 1} are allowed")
+        return complaints, went_back
