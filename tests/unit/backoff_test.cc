@@ -11,6 +11,7 @@ using std::chrono::milliseconds;
 
 std::vector<int64_t> waits(Backoff& backoff, Backoff::Life life, int count) {
   std::vector<int64_t> found;
+  found.reserve(size_t(count));
   for (int i = 0; i < count; i++) found.push_back(backoff.next(life).count());
   return found;
 }

@@ -89,6 +89,7 @@ TEST_F(ExportsTest, UsersMayComeWhileOthersGo) {
   auto all = exports();
   std::atomic<int> failures = 0;
   std::vector<std::thread> users;
+  users.reserve(4);
   for (int i = 0; i < 4; i++) {
     users.emplace_back([&] {
       for (int round = 0; round < 100; round++) {
