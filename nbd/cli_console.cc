@@ -24,7 +24,7 @@ void Console::note(const std::string& line) const {
 }
 
 void Console::fail(const Error& error, int exit) {
-  std::string text = describe(error);
+  std::string text = error.os_error == EINTR ? "interrupted" : describe(error);
   std::fprintf(stderr, "casdisk: %s\n", text.c_str());
   if (options_.json) write(json_text({{"error", text}, {"exit", exit}}));
 }

@@ -45,12 +45,13 @@ Syntax import_syntax() {
 }
 
 Result<int> run_import(Session& session, const Arguments& arguments) {
-  const std::string& from = arguments.positional(0);
+  const std::string& source = arguments.positional(0);
+  const std::string from = source == "-" ? "stdin" : source;
   TRY_ASSIGN(std::string name, disk_name(arguments.positional(1)));
   TRY_ASSIGN(unsigned threads, threads_of(arguments));
   TRY_ASSIGN(Store * store, session.store());
   stop_on_signals();
-  TRY_ASSIGN(OpenedSource opened, open_image_source(store->file_system(), from,
+  TRY_ASSIGN(OpenedSource opened, open_image_source(store->file_system(), source,
                                                     arguments.text("format"), stop_requested));
   auto size_bytes = opened.source->size_bytes();
   if (size_bytes == 0) return Error{Fault::kInvalid, 0, from + " is empty; there is no disk in it"};
@@ -61,10 +62,14 @@ Result<int> run_import(Session& session, const Arguments& arguments) {
   double seconds = 0;
   {
     ProgressBar bar("import " + name, size_bytes, session.progress());
-    TRY(import_image(*store, *opened.source, name, threads, [&](uint64_t position_bytes) {
-      bar.set(position_bytes);
+    auto imported = import_image(*store, *opened.source, name, threads, [&](uint64_t position) {
+      bar.set(position);
       return !stop_requested();
-    }));
+    });
+    if (!imported.ok() && imported.error().fault == Fault::kInvalid) {
+      imported.error().context = from + ": " + imported.error().context;
+    }
+    TRY(std::move(imported));
     seconds = bar.elapsed_seconds();
   }
 

@@ -4,10 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 
 #include "index/file_image.h"
+#include "nbd/image_check.h"
 #include "nbd/image_format.h"
 #include "nbd/nbd_image.h"
 #include "nbd/stream_image.h"
@@ -21,17 +21,6 @@ Error compressed(const std::string& name, std::string_view tool) {
       fmt::format("{} is compressed; `{} -dc {} | casdisk import - NAME` takes what is in it, "
                   "--format raw the bytes as they are",
                   name, tool, name == "stdin" ? "FILE" : name)};
-}
-
-bool is_in_path(const std::string& program) {
-  const char* variable = std::getenv("PATH");
-  std::string_view path = variable == nullptr ? "/usr/bin:/bin" : variable;
-  while (!path.empty()) {
-    std::string_view folder = path.substr(0, path.find(':'));
-    if (::access(fmt::format("{}/{}", folder, program).c_str(), X_OK) == 0) return true;
-    path.remove_prefix(std::min(path.size(), folder.size() + 1));
-  }
-  return false;
 }
 
 Result<OpenedSource> open_stdin(const std::optional<std::string>& format,
@@ -61,16 +50,18 @@ Result<OpenedSource> open_stdin(const std::optional<std::string>& format,
 
 Result<OpenedSource> open_through_qemu(const std::string& path, const std::string& format,
                                        const std::function<bool()>& stop) {
-  if (!is_in_path("qemu-nbd")) {
-    return Error{Fault::kUnsupported, 0,
-                 fmt::format("{} is a {} image, which takes qemu-nbd to read: install qemu-utils",
-                             path, format)};
+  auto program = find_qemu_tool("qemu-nbd");
+  if (!program.ok()) {
+    program.error().context =
+        fmt::format("{} is a {} image; {}", path, format, program.error().context);
+    return std::move(program.error());
   }
   // An absolute path: qemu takes "a:b" for a protocol.
   std::error_code failure;
   std::string absolute = std::filesystem::absolute(path, failure);
   if (failure) return os_error(failure.value(), path);
-  std::vector<std::string> command = {"qemu-nbd", "--read-only", "--format=" + format, "--",
+  TRY(check_image(absolute, format, stop));
+  std::vector<std::string> command = {program.value(), "--read-only", "--format=" + format, "--",
                                       absolute};
   TRY_ASSIGN(auto client, NbdClient::connect_command(std::move(command), path, stop));
   return OpenedSource{std::make_unique<NbdImage>(std::move(client)), format, false};

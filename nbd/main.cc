@@ -84,10 +84,7 @@ Result<int> run_without_command(const CommandLine& line, Console& console) {
     console.answer(overview(), {{"help", overview()}});
     return kExitDone;
   }
-  for (const std::string& word : line.words) {
-    Syntax none;
-    TRY(parse_arguments("COMMAND", none, {word}));
-  }
+  TRY(parse_arguments("COMMAND", {}, line.words));
   return Error{Fault::kInvalid, 0, "no command given; `casdisk --help` lists them"};
 }
 

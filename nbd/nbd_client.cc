@@ -20,7 +20,9 @@ NbdClient::NbdClient(nbd_handle* handle, std::string name, Stop stop)
     : handle_(handle), name_(std::move(name)), stop_(std::move(stop)) {}
 
 NbdClient::~NbdClient() {
-  if (nbd_aio_is_ready(handle_) == 1) nbd_shutdown(handle_, 0);
+  // A leave that a server would take its time to answer is not taken.
+  bool idle = nbd_aio_is_ready(handle_) == 1 && nbd_aio_in_flight(handle_) == 0;
+  if (idle && !stop_()) nbd_shutdown(handle_, 0);
   nbd_kill_subprocess(handle_, SIGTERM);  // closing waits for it
   nbd_close(handle_);
 }
@@ -116,6 +118,13 @@ Result<NbdClient::Request> NbdClient::start_zero(uint64_t offset, uint64_t lengt
 }
 
 Result<void> NbdClient::wait(Request request) {
+  if (failure_) return *failure_;  // libnbd forgets a request that failed: waiting again is for ever
+  auto outcome = wait_once(request);
+  if (!outcome.ok()) failure_ = outcome.error();
+  return outcome;
+}
+
+Result<void> NbdClient::wait_once(Request request) {
   for (;;) {
     int completed = nbd_aio_command_completed(handle_, request);
     if (completed == 1) return {};

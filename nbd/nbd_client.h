@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -44,6 +45,7 @@ class NbdClient {
   // REQUIRES: can_zero(). At most kMaxZeroBytes.
   static constexpr uint64_t kMaxZeroBytes = uint64_t(1) << 30;
   Result<Request> start_zero(uint64_t offset, uint64_t length);
+  // After one request failed all others do, with the same error.
   Result<void> wait(Request request);
 
   Result<void> flush();
@@ -62,6 +64,7 @@ class NbdClient {
   NbdClient(nbd_handle* handle, std::string name, Stop stop);
   static Result<std::unique_ptr<NbdClient>> make(const std::string& name, Stop stop);
   Result<void> connected();
+  Result<void> wait_once(Request request);
   Result<void> wait_for_connection();
   Result<void> poll_once();
   Result<void> ask_extents(uint64_t offset);
@@ -74,6 +77,7 @@ class NbdClient {
   bool is_read_only_ = false;
   bool can_zero_ = false;
   bool tells_extents_ = false;
+  std::optional<Error> failure_;
   std::vector<Known> known_;  // ascending, the last answer
 };
 

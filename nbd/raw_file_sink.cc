@@ -28,7 +28,8 @@ Result<std::unique_ptr<RawFileSink>> RawFileSink::create(FileSystem& file_system
                                                          const std::string& path,
                                                          uint64_t size_bytes, IfExists if_exists) {
   std::error_code failure;
-  std::filesystem::path place = std::filesystem::weakly_canonical(path, failure);  // through links
+  std::filesystem::path place = std::filesystem::absolute(path, failure);
+  if (!failure) place = std::filesystem::weakly_canonical(place, failure);  // through links
   if (failure) return os_error(failure.value(), path);
   if (std::filesystem::exists(place, failure) && if_exists == IfExists::kFail) {
     return Error{Fault::kExists, 0, path + " exists already; --force replaces it"};

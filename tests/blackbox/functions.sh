@@ -26,9 +26,10 @@ python3() {
 
 # --- Ends -----------------------------------------------------------------------------------
 
-# fail MESSAGE...: the test has failed.
+# fail MESSAGE...: the test has failed. It is said on the test's own stderr: what fails may have another.
+exec {test_stderr}>&2
 fail() {
-  echo "FAIL: $*" >&2
+  echo "FAIL: $*" >&"$test_stderr"
   exit 1
 }
 
@@ -78,7 +79,7 @@ run_cleanups() {
 trap run_cleanups EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
-trap 'echo "FAIL: ${BASH_SOURCE[0]##*/}:$LINENO: status $?: $BASH_COMMAND" >&2' ERR
+trap 'echo "FAIL: ${BASH_SOURCE[0]##*/}:$LINENO: status $?: $BASH_COMMAND" >&"$test_stderr"' ERR
 
 # Not under /tmp, which may be a small tmpfs without holes: stores want a real file system. Short,
 # because the path of a socket has at most 107 bytes.

@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# Every command: what it does, its exit codes, and that what it says with --json is JSON.
+. "$(dirname "$0")/functions.sh"
+requires jq --version
+requires qemu-io --version
+store=$tmp/store
+cd "$tmp"
+
+# json FILTER ARGUMENT...: the command succeeds, and jq finds FILTER true of its answer.
+json() {
+  local filter=$1
+  shift
+  "$CASDISK" --store "$store" "$@" --json >json.out || fail "status $?: $*: $(cat json.out)"
+  jq -e "$filter" json.out >/dev/null || fail "not $filter: $*: $(cat json.out)"
+}
+# refuses STATUS PATTERN ARGUMENT...: ends with STATUS, says PATTERN, in JSON too.
+refuses() {
+  local status=$1 pattern=$2
+  shift 2
+  expect_exit "$status" "$CASDISK" --store "$store" "$@" >out 2>err
+  grep -q -e "$pattern" err || fail "not \"$pattern\": $*: $(cat err)"
+  grep -q '^casdisk: ' err || fail "not from casdisk: $(cat err)"
+  expect_exit "$status" "$CASDISK" --store "$store" "$@" --json >json.out 2>err
+  jq -e ".exit == $status and (.error | length > 0)" json.out >/dev/null || fail "$(cat json.out)"
+}
+
+refuses 1 "init" ls
+refuses 2 "zstd, lz4 or none" init --codec rar
+json '.codec == "lz4"' init --codec lz4
+refuses 1 "already" init
+mkdir other && touch other/file
+expect_exit 2 "$CASDISK" --store other init 2>err
+
+json '.disks == []' ls
+json '.disk == "a" and .size_bytes == 10000000 and .fallback == null' create a --size 10000000
+refuses 1 "exists" create a --size 1M
+refuses 2 "size" create b
+refuses 2 "not a size" create b --size many
+refuses 2 "sizes go from" create b --size 0
+refuses 2 "letter or a digit" create .b --size 1M
+refuses 1 "no-such" create b --fallback no-such
+json '.size_bytes == 10000000 and .source == "a"' fork a b
+json '.size_bytes == 20971520' fork a c --size 20M
+refuses 1 "nothing" fork nothing d
+refuses 1 "exists" fork a b
+json '[.disks[].name] == ["a", "b", "c"] and .disks[0].state == "idle"' ls
+
+json '.checkpoint.name == "a@one" and (.checkpoint.id | length == 64)' checkpoint a one
+refuses 1 "one" checkpoint a one
+refuses 2 "checkpoint name" checkpoint a a/b
+refuses 1 "nothing" checkpoint nothing
+json '.checkpoint.name | test("^a@20[0-9-]+T[0-9]{2}[.][0-9]{2}[.][0-9]{2}Z")' checkpoint a
+json '.checkpoint.name | startswith("a@20")' checkpoint a
+json '.checkpoint.name | startswith("a@20")' checkpoint a
+"$CASDISK" --store "$store" checkpoint a two | grep -Eq '^a@two [0-9a-f]{64}$'
+json '.checkpoints | length == 5' log a
+json '[.checkpoints[].state] | unique == ["kept"]' log a
+
+start_nbdkit store="$store" disk=a
+qemu-io -f raw -c "write -P 0x55 1M 100k" "$uri" >/dev/null
+json '.disks[0].state == "busy" and .disks[0].pid == '"$nbdkit_pid" ls
+json '.state == "busy" and .dirty_bytes >= 102400' info a
+for command in "checkpoint a x" "rollback a two" "resize a 1M --shrink" "rm a" "fork a x" \
+  "export a $tmp/x" "diff a b"; do
+  # shellcheck disable=SC2086 # words
+  refuses 4 "held by pid $nbdkit_pid" $command
+done
+stop_nbdkit
+json '.state == "idle" and .dirty_bytes >= 102400 and .pid == null' info a
+
+json '.equal' diff a@one b
+expect_exit 1 "$CASDISK" --store "$store" diff a@two a >out
+[ "$(head -n 1 out)" = "1048576 131072" ] || fail "$(cat out)"
+expect_exit 1 "$CASDISK" --store "$store" diff a@two a --json >json.out
+jq -e '.equal == false and .changed_bytes == 131072 and
+  .ranges == [{"offset_bytes": 1048576, "length_bytes": 131072}]' json.out >/dev/null
+expect_exit 1 "$CASDISK" --store "$store" diff a c --json >json.out # sizes count
+jq -e '.equal == false and .before_size_bytes == 10000000 and .after_size_bytes == 20971520' json.out >/dev/null
+refuses 1 "nothing" diff a nothing
+
+json '.disk == "a" and .checkpoint.name == "a@one"' rollback a one
+refuses 1 "nothing" rollback a nothing
+json '[.checkpoints[].state] == ["kept", "aside", "aside", "aside", "aside"]' log a
+json '.equal' diff a a@one
+json '.removed == "a@one"' rm a@one
+refuses 1 "a@one" rm a@one
+json '.checkpoints[0].state == "removed"' log a
+refuses 1 "a@one" info a@one
+json '.name == "a@two" and .state == "kept"' info a@two
+json '.parent == "a@one" and .checkpoint_count == 4' info a
+json '.size_bytes == 12582912 and .before_size_bytes == 10000000' resize a 12M
+refuses 2 "--shrink" resize a 1M
+json '.size_bytes == 1048576' resize a 1M --shrink
+refuses 2 "no fallback" ingest a
+json '.disk == "a"' accept a
+json '.disk_count == 3 and .checkpoint_count == 4 and .codec == "lz4" and .stored_bytes > 0 and
+  (.io == "uring" or .io == "posix")' info
+json '.io == "posix"' info --io posix
+refuses 2 "uring" info --io sometimes
+refuses 2 "not a size" info --cache much
+json '.removed == "a"' rm a
+refuses 1 "disk.* a[; ]" info a
+refuses 1 "disk.* a[; ]" log a
+refuses 1 "disk.* a[; ]" export a x
+refuses 1 "disk.* a[; ]" serve a
+json '[.disks[].name] == ["b", "c"]' ls
+
+# Usage.
+refuses 2 "did you mean import" improt
+refuses 2 "did you mean --fallback" create x --fallbck y
+refuses 2 "missing SRC" import
+refuses 2 "too many" ls x
+refuses 2 "no command"
+refuses 2 "name one disk" serve
+refuses 2 "exclude" serve b --socket x --port 1
+expect_exit 0 "$CASDISK" --help >out
+grep -o '^  [a-z]* ' out >commands
+for command in $(cat commands); do
+  "$CASDISK" "$command" --help >out || fail "$command --help"
+  grep -q "usage: casdisk $command" out
+  grep -q "exit codes" out
+  grep -q "  casdisk $command" out || fail "$command --help has no example"
+  "$CASDISK" --json "$command" -h | jq -e .help >/dev/null
+done
+[ "$(wc -l <commands)" -ge 16 ] || fail "commands: $(cat commands)"
+"$CASDISK" --version | grep -q '^casdisk [0-9]'
+CASDISK_STORE=$store "$CASDISK" ls >/dev/null
+"$CASDISK" ls --store="$store" | grep -q '^NAME  *SIZE  *DIRTY  *CHECKPOINTS  *PARENT  *CREATED  *STATE$'
+expect_exit 3 "$CASDISK" --store "$store" ls >/dev/full 2>err
