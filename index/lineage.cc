@@ -11,8 +11,8 @@
 namespace casdisk {
 namespace {
 
-Result<void> check_size(uint64_t size_bytes) {
-  if (size_bytes >= 1 && size_bytes <= kMaxDiskBytes) return {};
+Result<void> check_size(Store& store, uint64_t size_bytes) {
+  if (size_bytes >= 1 && size_bytes <= kMaxDiskBytes) return store.check_overlay_size(size_bytes);
   return Error{Fault::kInvalid, 0,
                fmt::format("a disk of {} bytes: sizes go from 1 byte to {} TiB", size_bytes,
                            kMaxDiskBytes >> 40)};
@@ -31,7 +31,7 @@ Result<FallbackRecord> pin_fallback(Store& store, const std::string& path) {
 // Changes size, root and fallback limit of a head without generations. Puts what it makes; the
 // caller syncs the store before it publishes the head.
 Result<void> resize_head(Store& store, HeadRecord& head, uint64_t size_bytes) {
-  TRY(check_size(size_bytes));
+  TRY(check_size(store, size_bytes));
   TRY_ASSIGN(Layers layers, store.sealed_layers(head.root, head.size_bytes, head.fallback));
   Tree tree = layers.tree;
   if (size_bytes < head.size_bytes && size_bytes % kChunkBytes != 0) {
@@ -125,7 +125,7 @@ Result<void> create_disk(Store& store, const std::string& name, const CreateOpti
     }
     head.size_bytes = *options.size_bytes;
   }
-  TRY(check_size(head.size_bytes));
+  TRY(check_size(store, head.size_bytes));
   return add_disk(store, name, {head, fallback, std::nullopt});
 }
 
@@ -185,7 +185,7 @@ Result<void> rollback_disk(Store& store, const VolumeName& checkpoint) {
 
 Result<void> resize_disk(Store& store, const std::string& name, uint64_t size_bytes,
                          unsigned threads, const SealProgress& progress) {
-  TRY(check_size(size_bytes));
+  TRY(check_size(store, size_bytes));
   TRY_ASSIGN(auto disk, open_sealed(store, name, threads, progress));
   HeadRecord head = disk->head();
   TRY(resize_head(store, head, size_bytes));

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 
 #include "index/store_format.h"
@@ -88,6 +89,18 @@ Result<void> Store::remove_disk_directory(uint64_t uid) {
   for (const std::string& name : names) TRY(directory->remove(name));
   TRY_ASSIGN(auto disks, directory_->open_directory("disks"));
   return disks->remove_directory(uid_name(uid));
+}
+
+Result<void> Store::check_overlay_size(uint64_t size_bytes) {
+  TRY_ASSIGN(auto disks, directory_->open_directory("disks"));
+  std::string trial = fmt::format("size-{:016x}", random());
+  TRY_ASSIGN(auto file, disks->open(trial, OpenMode::kCreate));
+  auto resized = file->resize(size_bytes);
+  TRY(disks->remove(trial));
+  if (resized.ok() || resized.error().os_error != EFBIG) return resized;
+  return Error{Fault::kInvalid, 0,
+               fmt::format("a disk of {} bytes: the file system of {} takes no file that large",
+                           size_bytes, path_)};
 }
 
 Result<std::shared_ptr<Fallback>> Store::fallback(const FallbackId& id) {
