@@ -1,13 +1,35 @@
 // casdisk export
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include "index/export_image.h"
+#include "nbd/cli_catalog.h"
 #include "nbd/cli_commands.h"
 #include "nbd/cli_format.h"
 #include "nbd/cli_interrupt.h"
 #include "nbd/image_sink.h"
 
 namespace casdisk {
+namespace {
+
+// Replaced by an image, a fallback would be another file: what is not ingested of it would be gone.
+Result<void> check_no_disk_reads(Store& store, const std::string& path) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0) return {};
+  TRY_ASSIGN(auto disks, summarize_disks(store));
+  for (const DiskSummary& disk : disks) {
+    if (!disk.fallback) continue;
+    const FileIdentity& file = disk.fallback->identity;
+    if (file.device != status.st_dev || file.inode != status.st_ino) continue;
+    return Error{
+        Fault::kInvalid, 0,
+        fmt::format("{} is the fallback of disk {}, which reads it; export to another file", path,
+                    disk.name)};
+  }
+  return {};
+}
+
+}  // namespace
 
 Syntax export_syntax() {
   return {
@@ -32,6 +54,7 @@ Result<int> run_export(Session& session, const Arguments& arguments) {
     return Error{Fault::kInvalid, 0, "--json and the image cannot both go to stdout; name a file"};
   }
   TRY_ASSIGN(Store * store, session.store());
+  TRY(check_no_disk_reads(*store, to));
   stop_on_signals();
   TRY_ASSIGN(auto volume, session.open_volume(name));
   uint64_t size_bytes = volume->size_bytes();

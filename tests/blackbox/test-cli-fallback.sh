@@ -25,6 +25,14 @@ stop_nbdkit
 "$CASDISK" checkpoint b one >/dev/null
 "$CASDISK" export b b.out >/dev/null
 
+# Not even --force replaces a file that a disk reads, by whatever name.
+ln -s image link
+for name in image link "$tmp/image"; do
+  expect_exit 2 "$CASDISK" export b "$name" --force 2>err
+  grep -q "fallback of disk" err || fail "said: $(cat err)"
+done
+cmp image kept
+
 # refused NAME: exporting it fails with 3, names the file and leaves nothing.
 refused() {
   rm -f x
