@@ -126,6 +126,13 @@ def cut_short(chunks):
     assert damaged_chunks(chunks, "whole again") == ([], [])
 
 
+def short(chunks, image):
+    """Every pack lost its end and nobody has noticed yet: dedup does not trust what lay there."""
+    for pack in packs_of():
+        os.truncate(pack, 5000)
+    heals(chunks, image, "short")
+
+
 def deleted(chunks, image):
     for pack in packs_of():
         os.remove(pack)
@@ -149,6 +156,7 @@ def test():
             cut_short(chunks)
             known_place(chunks)
             heals(chunks, image, "flipped")
+        short(chunks, image)
         deleted(chunks, image)
 
 
