@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "nbd/cli_interrupt.h"
+
 namespace casdisk {
 
 StreamSink::~StreamSink() {
@@ -12,12 +14,13 @@ StreamSink::~StreamSink() {
 }
 
 // A signal that asks to stop interrupts a write that a slow reader holds up; exporting, there is
-// nothing to go on for then.
+// nothing to go on for then. Such a write fails, or ends early where a part of it went through.
 Result<void> StreamSink::write(uint64_t, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
     if (count < 0) return os_error(errno, name_);
     bytes = bytes.subspan(size_t(count));
+    if (!bytes.empty() && stop_requested()) return stopped_error();
   }
   return {};
 }
