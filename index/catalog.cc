@@ -100,6 +100,9 @@ Result<CheckpointRecord> CatalogReader::checkpoint(const ChunkId& id) {
   TRY_ASSIGN(auto value, reader_.get(key_of('K', id.bytes)));
   std::string object = fmt::format("checkpoint {}", to_hex(id));
   if (!value) return Error{Fault::kNotFound, 0, object + " is not in the catalog"};
+  if (hash_of(*value) != id) {
+    return Error{Fault::kDamaged, 0, object + ": its record is not what was written"};
+  }
   auto record = decode_checkpoint(*value);
   if (!record.ok()) return in_catalog(record.error(), object);
   return record;

@@ -45,8 +45,10 @@ Result<void> Disk::recover(const DiskOptions& options) {
   for (uint64_t number : head_.generations) {
     auto generation = Generation::recover(place(), number, size_bytes_, options.accept_poison);
     if (!generation.ok()) {
-      generation.error().context = fmt::format("disk {}: {}", name_, generation.error().context);
-      return std::move(generation.error());
+      Error error = std::move(generation.error());
+      if (error.fault == Fault::kNotFound) error.fault = Fault::kDamaged;  // the head names it
+      error.context = fmt::format("disk {}: {}", name_, error.context);
+      return error;
     }
     layers.generations.insert(layers.generations.begin(), std::move(generation).value());
   }
@@ -105,6 +107,26 @@ Result<void> Disk::update_head(
   return {};
 }
 
+// REQUIRES: change_mutex_ is held. After a failed sync nothing more is promised, by this process or
+// by the next, until the operator decides.
+void Disk::note_poison(const Error& error) {
+  if (error.fault != Fault::kPoisoned || poisoned_.exchange(true)) return;
+  auto recorded = update_head([](CatalogWriter&, HeadRecord& head) -> Result<void> {
+    head.poisoned = true;
+    return {};
+  });
+  // A generation's map remembers it too, though not across a reboot.
+  if (!recorded.ok()) store_.log(describe(recorded.error()));
+}
+
+Result<void> Disk::check_not_poisoned() const {
+  if (!poisoned_.load(std::memory_order_relaxed)) return {};
+  return Error{Fault::kPoisoned, 0,
+               fmt::format("disk {}: an earlier sync failed; it takes no more writes (see `casdisk "
+                           "accept --help`)",
+                           name_)};
+}
+
 uint64_t Disk::dirty_bytes() const {
   uint64_t bytes = 0;
   for (const auto& generation : layers()->generations) {
@@ -128,10 +150,15 @@ Result<void> Disk::start_generation() {
     }
     number = head_.next_generation;
   }
-  if (!directory_) {
-    TRY_ASSIGN(directory_, store_.disk_directory(uid_, true));
+  // Also when the directory is there: who made it may have ended before its name was synced.
+  TRY_ASSIGN(auto directory, store_.disk_directory(uid_, true));
+  if (!directory_) directory_ = std::move(directory);
+  auto created = Generation::create(place(), number, size_bytes_);
+  if (!created.ok()) {
+    note_poison(created.error());
+    return std::move(created.error());
   }
-  TRY_ASSIGN(auto generation, Generation::create(place(), number, size_bytes_));
+  auto generation = std::move(created).value();
   TRY(update_head([&](CatalogWriter&, HeadRecord& head) -> Result<void> {
     head.generations.push_back(number);
     head.next_generation = number + 1;

@@ -6,6 +6,7 @@
 // to call from any thread; a request resolves through one snapshot of the layers.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
@@ -80,6 +81,8 @@ class Disk : public Volume {
                              std::span<const std::byte> from) const;
   Result<void> zero_blocks(uint64_t first_block, uint64_t block_count);
   Result<void> publish_seal(const std::shared_ptr<Generation>& sealed, const Tree& tree);
+  void note_poison(const Error& error);
+  Result<void> check_not_poisoned() const;
   Result<void> check_checkpoint_is_new(const std::string& checkpoint_name);
   Result<void> update_head(const std::function<Result<void>(CatalogWriter&, HeadRecord&)>& change);
 
@@ -92,6 +95,7 @@ class Disk : public Volume {
   std::unique_ptr<Directory>
       directory_;  // null until the first generation; set under change_mutex_
   BlockLocks locks_;
+  std::atomic<bool> poisoned_ = false;  // never reset: the disk is opened anew after `accept`
 
   std::mutex seal_mutex_;    // one seal at a time; taken before change_mutex_
   std::mutex change_mutex_;  // one change of the head at a time; guards head_ with head_mutex_

@@ -63,6 +63,7 @@ Result<void> Disk::write(uint64_t offset, std::span<const std::byte> from) {
         Fault::kInvalid, 0,
         fmt::format("a write of {} bytes, at most {} are allowed", from.size(), kMaxTransferBytes)};
   }
+  TRY(check_not_poisoned());
   uint64_t end = offset + from.size();
   uint64_t first = offset / kChunkBytes, last = (end - 1) / kChunkBytes;
   std::optional<uint64_t> torn_first, torn_last;
@@ -142,6 +143,7 @@ Result<void> Disk::trim(uint64_t offset, uint64_t length) {
 }
 
 Result<void> Disk::zero_blocks(uint64_t first_block, uint64_t block_count) {
+  TRY(check_not_poisoned());
   uint64_t end_block = first_block + block_count;
   uint64_t first = first_block / kBlocksPerChunk, last = (end_block - 1) / kBlocksPerChunk;
   auto guard = locks_.lock(first, last - first + 1, std::nullopt, std::nullopt);
@@ -165,20 +167,14 @@ Result<void> Disk::zero_blocks(uint64_t first_block, uint64_t block_count) {
 }
 
 Result<void> Disk::flush() {
+  TRY(check_not_poisoned());
   auto now = layers();
   for (auto generation = now->generations.rbegin(); generation != now->generations.rend();
        ++generation) {
     auto flushed = (*generation)->flush();
     if (flushed.ok()) continue;
-    if (flushed.error().fault == Fault::kPoisoned && !head().poisoned) {
-      std::lock_guard lock(change_mutex_);
-      // The map remembers it too, but not across a reboot. What else could be done if this fails?
-      auto recorded = update_head([](CatalogWriter&, HeadRecord& head) -> Result<void> {
-        head.poisoned = true;
-        return {};
-      });
-      if (!recorded.ok()) store_.log(describe(recorded.error()));
-    }
+    std::lock_guard lock(change_mutex_);
+    note_poison(flushed.error());
     return flushed;
   }
   return {};

@@ -38,10 +38,40 @@ Result<Change> seal_chunk(const Layers& layers, uint64_t chunk) {
   return Change{chunk, Entry::of(id)};
 }
 
+// Chunks that could not be sealed because what is below them cannot be read: they stay dirty. The
+// others are stored all the same and found again when the seal is tried the next time.
+class UnsealedChunks {
+ public:
+  // An error that concerns more than one chunk, a full store say, is passed on.
+  Result<void> add(const Error& error) {
+    if (error.fault == Fault::kNoSpace || error.fault == Fault::kPoisoned) return error;
+    std::lock_guard lock(mutex_);
+    if (count_++ == 0) first_ = error;
+    return {};
+  }
+  size_t count() {
+    std::lock_guard lock(mutex_);
+    return count_;
+  }
+  Result<void> outcome() {
+    std::lock_guard lock(mutex_);
+    if (count_ == 0) return {};
+    if (count_ > 1) first_.context += fmt::format(" (and {} more chunks)", count_ - 1);
+    return first_;
+  }
+
+ private:
+  std::mutex mutex_;
+  // Guarded by mutex_.
+  size_t count_ = 0;
+  Error first_;
+};
+
 Result<Tree> seal_generation(const Layers& layers, unsigned threads, const SealProgress& progress) {
   const Generation& generation = *layers.generations.front();
   uint64_t chunk_count = layers.tree.chunk_count;
   Tree tree = layers.tree;
+  UnsealedChunks unsealed;
   std::vector<Change> changes;
   for (uint64_t next = 0; next < chunk_count;) {
     changes.clear();
@@ -51,12 +81,16 @@ Result<Tree> seal_generation(const Layers& layers, unsigned threads, const SealP
       changes.push_back(Change{next++, {}});
     }
     TRY(parallel_for(changes.size(), threads, [&](size_t i) -> Result<void> {
-      TRY_ASSIGN(changes[i], seal_chunk(layers, changes[i].chunk));
+      auto sealed = seal_chunk(layers, changes[i].chunk);
+      if (!sealed.ok()) return unsealed.add(sealed.error());
+      changes[i] = sealed.value();
       progress(kChunkBytes);
       return {};
     }));
+    if (unsealed.count() > 0) continue;
     TRY_ASSIGN(tree, edit(*layers.chunks, tree, changes));
   }
+  TRY(unsealed.outcome());
   return tree;
 }
 
@@ -92,9 +126,11 @@ Result<std::vector<SealedCheckpoint>> make_checkpoints(ChunkStore& chunks, const
 }  // namespace
 
 Result<void> Disk::cut(const std::string& checkpoint_name) {
-  if (!checkpoint_name.empty()) TRY(check_name(checkpoint_name, "checkpoint"));
   std::lock_guard lock(change_mutex_);
-  TRY(check_checkpoint_is_new(checkpoint_name));
+  if (!checkpoint_name.empty()) {
+    TRY(check_name(checkpoint_name, "checkpoint"));
+    TRY(check_checkpoint_is_new(checkpoint_name));
+  }
   Layers frozen = *layers();
   bool was_active = frozen.active;
   if (was_active) {
@@ -102,6 +138,7 @@ Result<void> Disk::cut(const std::string& checkpoint_name) {
     set_layers(frozen);
     frozen.generations.front()->drain();
     if (auto flushed = frozen.generations.front()->flush(); !flushed.ok()) {
+      note_poison(flushed.error());
       frozen.active = true;
       set_layers(frozen);
       return flushed;

@@ -58,6 +58,19 @@ Result<const File*> Fallback::file() {
   return static_cast<const File*>(file_.get());
 }
 
+Result<bool> Fallback::refresh() {
+  std::lock_guard commit_lock(commit_mutex_);
+  std::optional<FallbackRecord> record;
+  TRY(catalog_.view([&](CatalogReader& reader) -> Result<void> {
+    TRY_ASSIGN(record, reader.find_fallback(id_));
+    return {};
+  }));
+  std::unique_lock lock(table_mutex_);
+  if (!record || record->table_root == table_root_) return false;
+  table_root_ = record->table_root;
+  return true;
+}
+
 Result<void> Fallback::check_pin() {
   TRY_ASSIGN(const File* file, file());
   TRY_ASSIGN(FileIdentity identity, file->identity());
@@ -72,10 +85,13 @@ Result<void> Fallback::check_pin() {
 void Fallback::want(uint64_t first_chunk, uint64_t count) {
   std::lock_guard lock(queue_mutex_);
   for (uint64_t chunk = first_chunk; chunk < first_chunk + count; chunk++) {
-    if (queue_.size() >= kMaxQueuedChunks || stopping_) return;
+    if (queue_.size() >= kMaxQueuedChunks || stopping_) break;
     if (queued_or_taken_.insert(chunk).second) queue_.push_back(chunk);
   }
-  if (!worker_.joinable()) worker_ = std::thread([this] { work(); });
+  if (!worker_.joinable()) {
+    auto worker = start_thread([this] { work(); });
+    if (worker) worker_ = std::move(*worker);  // else another read will try
+  }
   queue_changed_.notify_one();
 }
 
@@ -128,6 +144,7 @@ Result<Change> Fallback::take_in(uint64_t chunk) {
 
 // Other processes enter chunks too: whoever finds the table changed begins again from theirs.
 Result<void> Fallback::commit(std::vector<Change> changes) {
+  std::lock_guard commit_lock(commit_mutex_);
   std::sort(changes.begin(), changes.end(),
             [](const Change& a, const Change& b) { return a.chunk < b.chunk; });
   changes.erase(std::unique(changes.begin(), changes.end(),

@@ -42,6 +42,10 @@ class Fallback {
   // What of the file is in the store: absent means that the file must be asked.
   Tree table() const;
 
+  // Takes over what other processes have entered since; false when that was nothing. To be tried
+  // when the file fails: the chunks may not need it any more.
+  Result<bool> refresh();
+
   // The open file. An error tells the user which file it was and what it should be.
   Result<const File*> file();
   // The file is still what was pinned. To be called after every read of it, before the bytes count.
@@ -68,6 +72,7 @@ class Fallback {
   FallbackId id_;
   LogSink log_;
 
+  std::mutex commit_mutex_;  // one change of the table at a time; taken before table_mutex_
   mutable std::shared_mutex table_mutex_;
   Entry table_root_;  // guarded by table_mutex_
 

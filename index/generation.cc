@@ -9,7 +9,7 @@
 namespace casdisk {
 namespace {
 
-// Ranges kept before they are sorted and merged: 1 MiB of them.
+// Changed ranges at which they are first sorted and merged: 1 MiB of them. Then at each doubling.
 constexpr size_t kMaxChangedRanges = 64 * 1024;
 
 }  // namespace
@@ -19,6 +19,7 @@ Result<void> Generation::write(std::span<WritePiece> pieces) {
   for (WritePiece& piece : pieces) {
     CHECK(piece.offset % kBlockBytes == 0 && piece.from.size() % kBlockBytes == 0);
     piece.file = overlay_.get();
+    TRY(reserve(piece.offset / kBlockBytes, piece.from.size() / kBlockBytes));
   }
   TRY(place_.file_system->write(pieces));
   overlay_dirty_.store(true);
@@ -27,7 +28,7 @@ Result<void> Generation::write(std::span<WritePiece> pieces) {
     while (left > 0) {
       uint32_t first = uint32_t(block % kBlocksPerChunk);
       uint32_t count = uint32_t(std::min<uint64_t>(left, kBlocksPerChunk - first));
-      TRY(mark(block / kBlocksPerChunk, blocks_mask(first, count), BlockState::kData));
+      mark(block / kBlocksPerChunk, blocks_mask(first, count), BlockState::kData);
       block += count;
       left -= count;
     }
@@ -37,26 +38,24 @@ Result<void> Generation::write(std::span<WritePiece> pieces) {
 
 Result<void> Generation::zero(uint64_t first_block, uint64_t block_count) {
   if (auto failure = flush_group_.failure()) return *failure;
+  TRY(reserve(first_block, block_count));
   uint64_t end = first_block + block_count;
   uint64_t block = first_block;
-  auto mark_part = [&](uint64_t until) -> Result<void> {
-    if (block >= until) return {};
-    uint32_t count = uint32_t(until - block);
-    TRY(mark(block / kBlocksPerChunk, blocks_mask(uint32_t(block % kBlocksPerChunk), count),
-             BlockState::kZero));
+  auto mark_part = [&](uint64_t until) {
+    if (block >= until) return;
+    mark(block / kBlocksPerChunk,
+         blocks_mask(uint32_t(block % kBlocksPerChunk), uint32_t(until - block)),
+         BlockState::kZero);
     block = until;
-    return {};
   };
   uint64_t first_whole = (first_block + kBlocksPerChunk - 1) / kBlocksPerChunk;
   uint64_t end_whole = end / kBlocksPerChunk;
-  if (first_block % kBlocksPerChunk != 0) {
-    TRY(mark_part(std::min(end, first_whole * kBlocksPerChunk)));
-  }
+  if (first_block % kBlocksPerChunk != 0) mark_part(std::min(end, first_whole * kBlocksPerChunk));
   if (first_whole < end_whole) {
-    TRY(mark_zero_chunks(first_whole, end_whole - first_whole));
+    mark_zero_chunks(first_whole, end_whole - first_whole);
     block = end_whole * kBlocksPerChunk;
   }
-  TRY(mark_part(end));
+  mark_part(end);
   if (can_punch_.load()) {
     auto punched = overlay_->punch(first_block * kBlockBytes, block_count * kBlockBytes);
     if (!punched.ok() && punched.error().fault != Fault::kUnsupported) return punched;
@@ -65,22 +64,27 @@ Result<void> Generation::zero(uint64_t first_block, uint64_t block_count) {
   return {};
 }
 
-Result<void> Generation::mark(uint64_t chunk, BlockMask mask, BlockState state) {
-  ChunkWord word = map_->get(chunk);
-  if (with_state(word, mask, state) == word) return {};
+Result<void> Generation::reserve(uint64_t first_block, uint64_t block_count) {
+  uint64_t first = first_block / kBlocksPerChunk;
+  uint64_t last = (first_block + block_count - 1) / kBlocksPerChunk;
+  if (map_->is_reserved(first, last - first + 1)) return {};
   std::lock_guard lock(mutex_);
-  TRY(map_->reserve(chunk, 1));
-  map_->set(chunk, with_state(map_->get(chunk), mask, state));
-  note_changed(chunk, 1);
-  return {};
+  return map_->reserve(first, last - first + 1);
 }
 
-Result<void> Generation::mark_zero_chunks(uint64_t first, uint64_t count) {
+// A flush takes the list and reads the words under the mutex too, so it sees both steps or neither.
+void Generation::mark(uint64_t chunk, BlockMask mask, BlockState state) {
+  ChunkWord word = map_->get(chunk);
+  if (with_state(word, mask, state) == word) return;
   std::lock_guard lock(mutex_);
-  TRY(map_->reserve(first, count));
-  for (uint64_t chunk = first; chunk < first + count; chunk++) map_->set(chunk, kAllZero);
+  note_changed(chunk, 1);
+  map_->set(chunk, with_state(map_->get(chunk), mask, state));
+}
+
+void Generation::mark_zero_chunks(uint64_t first, uint64_t count) {
+  std::lock_guard lock(mutex_);
   note_changed(first, count);
-  return {};
+  for (uint64_t chunk = first; chunk < first + count; chunk++) map_->set(chunk, kAllZero);
 }
 
 // Sorts the ranges and joins those that touch.

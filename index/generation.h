@@ -61,7 +61,8 @@ class Generation {
   uint64_t next_dirty(uint64_t from, uint64_t end) const { return map_->next_dirty(from, end); }
 
   // Writes whole blocks (offset and length multiples of kBlockBytes; the piece's file is ignored)
-  // and then marks them as data. kNoSpace and kIo leave the states as they were.
+  // and then marks them as data. On an error no state has changed, though data blocks
+  // among them may hold the new bytes.
   Result<void> write(std::span<WritePiece> pieces);
 
   // Marks blocks [first, first + count) zero and gives their space back.
@@ -84,11 +85,14 @@ class Generation {
   };
 
   Generation(const GenerationPlace& place, uint64_t number, uint64_t size_bytes);
-  Result<void> open_overlay(OpenMode mode);
+  uint64_t overlay_bytes() const;
+  Result<void> create_overlay();
+  Result<void> open_overlay();
   Result<void> recover_from_journal(const MountProof& proof);
   Result<MountProof> mount_proof() const;
-  Result<void> mark(uint64_t chunk, BlockMask mask, BlockState state);
-  Result<void> mark_zero_chunks(uint64_t first, uint64_t count);
+  Result<void> reserve(uint64_t first_block, uint64_t block_count);
+  void mark(uint64_t chunk, BlockMask mask, BlockState state);
+  void mark_zero_chunks(uint64_t first, uint64_t count);
   void note_changed(uint64_t first, uint64_t count);
   std::vector<WordRun> take_changed();
   std::vector<WordRun> all_runs() const;

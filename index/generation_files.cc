@@ -33,12 +33,26 @@ JournalHeader Generation::new_journal_header() const {
   return JournalHeader{place_.random(), number_, chunk_count_};
 }
 
-Result<void> Generation::open_overlay(OpenMode mode) {
-  TRY_ASSIGN(overlay_, place_.directory->open(file_name(number_, "overlay"), mode));
-  uint64_t whole_blocks = (size_bytes_ + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+uint64_t Generation::overlay_bytes() const {
+  return (size_bytes_ + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+}
+
+Result<void> Generation::create_overlay() {
+  TRY_ASSIGN(overlay_, place_.directory->open(file_name(number_, "overlay"), OpenMode::kCreateAny));
+  TRY(overlay_->resize(0));
+  TRY(overlay_->resize(overlay_bytes()));
+  return overlay_->sync();
+}
+
+// Its size was synced before a head named it: another one means that something else changed it.
+Result<void> Generation::open_overlay() {
+  TRY_ASSIGN(overlay_, place_.directory->open(file_name(number_, "overlay"), OpenMode::kWrite));
   TRY_ASSIGN(uint64_t present, overlay_->size());
-  if (present != whole_blocks) TRY(overlay_->resize(whole_blocks));
-  return {};
+  if (present == overlay_bytes()) return {};
+  return Error{Fault::kDamaged, 0,
+               fmt::format("{} has {} bytes and should have {}: what was written there is lost; "
+                           "`casdisk rollback` brings back a checkpoint",
+                           overlay_->path(), present, overlay_bytes())};
 }
 
 Result<void> Generation::write_journal(std::span<const WordRun> runs, bool whole) {
@@ -52,8 +66,7 @@ Result<void> Generation::write_journal(std::span<const WordRun> runs, bool whole
 Result<std::shared_ptr<Generation>> Generation::create(const GenerationPlace& place,
                                                        uint64_t number, uint64_t size_bytes) {
   std::shared_ptr<Generation> made(new Generation(place, number, size_bytes));
-  TRY(made->open_overlay(OpenMode::kCreateAny));
-  TRY(made->overlay_->sync());  // its size
+  TRY(made->create_overlay());
   TRY_ASSIGN(made->map_, LiveMap::create(*place.directory, file_name(number, "map"), number,
                                          made->chunk_count_));
   TRY_ASSIGN(MountProof proof, made->mount_proof());
@@ -66,7 +79,7 @@ Result<std::shared_ptr<Generation>> Generation::recover(const GenerationPlace& p
                                                         uint64_t number, uint64_t size_bytes,
                                                         bool accept_poison) {
   std::shared_ptr<Generation> found(new Generation(place, number, size_bytes));
-  TRY(found->open_overlay(OpenMode::kWrite));
+  TRY(found->open_overlay());
   TRY_ASSIGN(MountProof proof, found->mount_proof());
   TRY_ASSIGN(found->map_, LiveMap::open(*place.directory, file_name(number, "map"), number,
                                         found->chunk_count_, proof));

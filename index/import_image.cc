@@ -103,6 +103,7 @@ Result<void> import_image(Store& store, ImageSource& source, const std::string& 
                  fmt::format("disk {} exists already; `casdisk rm {}` removes it", name, name)};
   }));
 
+  if (auto known = source.size_bytes()) TRY(store.check_overlay_size(*known));
   Tree tree;
   TRY_ASSIGN(uint64_t size_bytes, Importer(store, source, threads, progress).run(tree));
   CheckpointRecord record;

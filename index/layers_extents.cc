@@ -93,7 +93,7 @@ class ExtentWalk {
                uint64_t part_from = std::max(from, run.first * kChunkBytes);
                uint64_t part_to = std::min(to, (run.first + run.count) * kChunkBytes);
                if (run.entry.state == EntryState::kAbsent) {
-                 outcome = in_file(part_from, part_to);
+                 outcome = in_file_or_refreshed_table(part_from, part_to);
                } else {
                  add(part_from, part_to, run.entry.state == EntryState::kZero);
                }
@@ -102,7 +102,17 @@ class ExtentWalk {
     return outcome;
   }
 
+  // The file may be gone because another process has taken it in whole.
+  Result<void> in_file_or_refreshed_table(uint64_t from, uint64_t to) {
+    auto answered = in_file(from, to);
+    if (answered.ok()) return {};
+    TRY_ASSIGN(bool refreshed, layers_.fallback->refresh());
+    return refreshed ? in_table(from, to) : answered;
+  }
+
+  // Says nothing of the range unless the file is what it was.
   Result<void> in_file(uint64_t from, uint64_t to) {
+    TRY(layers_.fallback->check_pin());
     TRY_ASSIGN(const File* file, layers_.fallback->file());
     while (from < to && !stopped_) {
       TRY_ASSIGN(DataRange data, file->next_data(from));
@@ -112,7 +122,7 @@ class ExtentWalk {
       add(data_from, data_to, false);
       from = data_to;
     }
-    return layers_.fallback->check_pin();
+    return {};
   }
 
   // Holds the last extent back until one that differs follows.

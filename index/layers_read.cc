@@ -192,7 +192,10 @@ Result<void> ReadPlan::fetch_chunks() {
 Result<void> read_layers(const Layers& layers, uint64_t offset, std::span<std::byte> into) {
   CHECK(offset <= layers.size_bytes && into.size() <= layers.size_bytes - offset);
   if (into.empty()) return {};
-  return ReadPlan(layers).run(offset, into);
+  auto read = ReadPlan(layers).run(offset, into);
+  if (read.ok() || !layers.fallback) return read;
+  TRY_ASSIGN(bool refreshed, layers.fallback->refresh());
+  return refreshed ? ReadPlan(layers).run(offset, into) : read;
 }
 
 Result<void> prefetch_layers(const Layers& layers, uint64_t offset, uint64_t length) {

@@ -25,7 +25,8 @@ Result<FallbackRecord> pin_fallback(Store& store, const std::string& path) {
   if (failure) return os_error(failure.value(), "fallback " + path);
   TRY_ASSIGN(auto file, store.file_system().open_foreign(record.path));
   TRY_ASSIGN(record.identity, file->identity());
-  return record;
+  if (record.identity.size_bytes > 0) return record;
+  return Error{Fault::kInvalid, 0, fmt::format("fallback {} is empty", path)};
 }
 
 // Changes size, root and fallback limit of a head without generations. Puts what it makes; the
@@ -68,12 +69,19 @@ Result<std::shared_ptr<Disk>> open_sealed(Store& store, const std::string& name,
   return disk;
 }
 
-// REQUIRES: the caller holds the disk's lease.
-Result<void> replace_head(Store& store, const std::string& name,
-                          const std::function<void(HeadRecord&)>& change) {
+Error replaced(const std::string& name) {
+  return Error{Fault::kBusy, 0,
+               fmt::format("disk {} was just replaced or changed; try again", name)};
+}
+
+// REQUIRES: the caller holds the lease of the disk `uid`. kBusy when the name has come to mean
+// another.
+Result<void> replace_head(Store& store, const std::string& name, uint64_t uid,
+                          const std::function<Result<void>(CatalogWriter&, HeadRecord&)>& change) {
   return store.catalog().update([&](CatalogWriter& writer) -> Result<void> {
     TRY_ASSIGN(HeadRecord head, writer.head(name));
-    change(head);
+    if (head.uid != uid) return replaced(name);
+    TRY(change(writer, head));
     return writer.put_head(name, head);
   });
 }
@@ -167,11 +175,12 @@ Result<ChunkId> checkpoint_disk(Store& store, const std::string& disk_name, cons
 }
 
 Result<void> rollback_disk(Store& store, const VolumeName& checkpoint) {
-  TRY_ASSIGN(FoundCheckpoint found, find_checkpoint(store, checkpoint));
   TRY(seal_pending(store, checkpoint.disk));  // a checkpoint that has a name is not lost
   TRY_ASSIGN(HeadRecord before, store.catalog().head(checkpoint.disk));
   TRY_ASSIGN(FileLock lease, store.lease(checkpoint.disk, before.uid));
-  TRY(replace_head(store, checkpoint.disk, [&](HeadRecord& head) {
+  TRY_ASSIGN(FoundCheckpoint found, find_checkpoint(store, checkpoint));
+  auto roll_back = [&](CatalogWriter&, HeadRecord& head) -> Result<void> {
+    if (!head.pending.empty()) return replaced(checkpoint.disk);  // cut since, and not sealed
     head.root = found.record.root;
     head.size_bytes = found.record.size_bytes;
     head.fallback = found.record.fallback;
@@ -179,7 +188,9 @@ Result<void> rollback_disk(Store& store, const VolumeName& checkpoint) {
     head.generations.clear();
     head.active = false;
     head.poisoned = false;
-  }));
+    return {};
+  };
+  TRY(replace_head(store, checkpoint.disk, before.uid, roll_back));
   return store.remove_disk_directory(before.uid);
 }
 
@@ -190,17 +201,23 @@ Result<void> resize_disk(Store& store, const std::string& name, uint64_t size_by
   HeadRecord head = disk->head();
   TRY(resize_head(store, head, size_bytes));
   TRY(store.chunks().sync());
-  return replace_head(store, name, [&](HeadRecord& record) {
-    record.root = head.root;
-    record.size_bytes = head.size_bytes;
-    record.fallback = head.fallback;
-  });
+  return replace_head(store, name, head.uid,
+                      [&](CatalogWriter&, HeadRecord& record) -> Result<void> {
+                        record.root = head.root;
+                        record.size_bytes = head.size_bytes;
+                        record.fallback = head.fallback;
+                        return {};
+                      });
 }
 
 Result<void> accept_disk(Store& store, const std::string& name, unsigned threads,
                          const SealProgress& progress) {
   TRY_ASSIGN(auto disk, open_sealed(store, name, threads, progress, DiskOptions{true}));
-  return replace_head(store, name, [](HeadRecord& head) { head.poisoned = false; });
+  return replace_head(store, name, disk->head().uid,
+                      [](CatalogWriter&, HeadRecord& head) -> Result<void> {
+                        head.poisoned = false;
+                        return {};
+                      });
 }
 
 Result<void> ingest_disk(Store& store, const std::string& name, unsigned threads,
@@ -219,9 +236,7 @@ Result<void> remove_disk(Store& store, const std::string& name) {
     TRY_ASSIGN(FileLock lease, store.lease(name, before.uid));
     TRY(store.catalog().update([&](CatalogWriter& writer) -> Result<void> {
       TRY_ASSIGN(HeadRecord head, writer.head(name));
-      if (head.uid != before.uid) {
-        return Error{Fault::kBusy, 0, fmt::format("disk {} was just replaced; try again", name)};
-      }
+      if (head.uid != before.uid) return replaced(name);
       TRY_ASSIGN(auto checkpoints, writer.checkpoints(head.uid));
       for (const NamedCheckpoint& checkpoint : checkpoints) {
         TRY(writer.remove_checkpoint_name(head.uid, checkpoint.name));
@@ -231,7 +246,7 @@ Result<void> remove_disk(Store& store, const std::string& name) {
     TRY(store.remove_disk_directory(before.uid));
   }
   store.drop_lease_file(before.uid);
-  return {};
+  return store.remove_orphans();
 }
 
 Result<void> remove_checkpoint(Store& store, const VolumeName& checkpoint) {
@@ -249,8 +264,12 @@ Result<void> remove_checkpoint(Store& store, const VolumeName& checkpoint) {
                              checkpoint.text(), checkpoint.disk)};
   }
   TRY_ASSIGN(FileLock lease, store.lease(checkpoint.disk, head.uid));
-  return replace_head(store, checkpoint.disk,
-                      [&](HeadRecord& record) { std::erase_if(record.pending, is_it); });
+  auto remove = [&](CatalogWriter& writer, HeadRecord& record) -> Result<void> {
+    bool cancelled = std::erase_if(record.pending, is_it) > 0;
+    TRY_ASSIGN(bool sealed, writer.remove_checkpoint_name(head.uid, checkpoint.checkpoint));
+    return cancelled || sealed ? Result<void>() : Result<void>(replaced(checkpoint.disk));
+  };
+  return replace_head(store, checkpoint.disk, head.uid, remove);
 }
 
 Result<std::vector<LineageLink>> lineage_of(Store& store, const VolumeName& name) {

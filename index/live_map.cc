@@ -105,12 +105,19 @@ ChunkWord* LiveMap::word(uint64_t chunk) const {
   return reinterpret_cast<ChunkWord*>(mapping_->bytes().data() + kHeaderBytes) + chunk;
 }
 
-bool LiveMap::is_reserved(uint64_t step) const {
+bool LiveMap::step_is_reserved(uint64_t step) const {
   return (reserved_steps_[step / 64].load(std::memory_order_acquire) >> (step % 64)) & 1;
 }
 
+bool LiveMap::is_reserved(uint64_t first, uint64_t count) const {
+  for (uint64_t step = first / kStepChunks; step <= (first + count - 1) / kStepChunks; step++) {
+    if (!step_is_reserved(step)) return false;
+  }
+  return true;
+}
+
 ChunkWord LiveMap::get(uint64_t chunk) const {
-  if (!is_reserved(chunk / kStepChunks)) return kAllClean;
+  if (!step_is_reserved(chunk / kStepChunks)) return kAllClean;
   return std::atomic_ref<ChunkWord>(*word(chunk)).load(std::memory_order_acquire);
 }
 
@@ -118,7 +125,7 @@ Result<void> LiveMap::reserve(uint64_t first, uint64_t count) {
   if (count == 0) return {};
   uint64_t last_step = std::min((first + count - 1) / kStepChunks, steps_for(chunk_count_) - 1);
   for (uint64_t step = first / kStepChunks; step <= last_step; step++) {
-    if (is_reserved(step)) continue;
+    if (step_is_reserved(step)) continue;
     TRY(file_->allocate(kHeaderBytes + step * kStepBytes, kStepBytes));
     reserved_steps_[step / 64].fetch_or(uint64_t(1) << (step % 64), std::memory_order_release);
   }
@@ -126,14 +133,14 @@ Result<void> LiveMap::reserve(uint64_t first, uint64_t count) {
 }
 
 void LiveMap::set(uint64_t chunk, ChunkWord value) {
-  CHECK(is_reserved(chunk / kStepChunks) && is_valid(value));
+  CHECK(step_is_reserved(chunk / kStepChunks) && is_valid(value));
   std::atomic_ref<ChunkWord>(*word(chunk)).store(value, std::memory_order_release);
 }
 
 uint64_t LiveMap::next_dirty(uint64_t from, uint64_t end) const {
   end = std::min(end, chunk_count_);
   while (from < end) {
-    if (!is_reserved(from / kStepChunks)) {
+    if (!step_is_reserved(from / kStepChunks)) {
       from = (from / kStepChunks + 1) * kStepChunks;
       continue;
     }

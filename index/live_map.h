@@ -7,7 +7,7 @@
 // stored to, so that no store faults and a terabyte of clean disk costs nothing. docs/FORMAT.md has
 // the header's table.
 //
-// get() is lock-free. Everything else is called under the generation's mutex.
+// get() and is_reserved() are lock-free. Everything else is called under the generation's mutex.
 #pragma once
 
 #include <atomic>
@@ -46,6 +46,7 @@ class LiveMap {
 
   // Makes the words of the chunks storable. kNoSpace leaves everything as it was.
   Result<void> reserve(uint64_t first, uint64_t count);
+  bool is_reserved(uint64_t first, uint64_t count) const;  // lock-free
   // REQUIRES: reserved.
   void set(uint64_t chunk, ChunkWord word);
 
@@ -62,7 +63,7 @@ class LiveMap {
   LiveMap(std::unique_ptr<File> file, std::unique_ptr<Mapping> mapping, uint64_t generation,
           uint64_t chunk_count);
   ChunkWord* word(uint64_t chunk) const;
-  bool is_reserved(uint64_t step) const;
+  bool step_is_reserved(uint64_t step) const;
 
   // Fixed after construction.
   std::unique_ptr<File> file_;

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "index/tree.h"
+
 namespace casdisk {
 namespace {
 
@@ -64,6 +68,11 @@ struct RecordReader {
     uint64_t limit_bytes = bytes.number<uint64_t>();
     if (file.has_value() != (limit_bytes != 0)) fail("a fallback limit without a fallback");
     return file ? std::optional(FallbackUse{*file, limit_bytes}) : std::nullopt;
+  }
+  uint64_t size() {
+    uint64_t value = bytes.number<uint64_t>();
+    if (value == 0 || value > kMaxDiskBytes) fail(fmt::format("a size of {} bytes", value));
+    return value;
   }
   size_t count(size_t most) {
     uint32_t value = bytes.number<uint32_t>();
@@ -128,7 +137,7 @@ Result<CheckpointRecord> decode_checkpoint(std::span<const std::byte> bytes) {
   reader.version(kCheckpointVersion);
   CheckpointRecord record;
   record.root = reader.entry();
-  record.size_bytes = reader.bytes.number<uint64_t>();
+  record.size_bytes = reader.size();
   record.parent = reader.optional_id();
   record.fallback = reader.fallback_use();
   record.time_ns = int64_t(reader.bytes.number<uint64_t>());
@@ -166,7 +175,7 @@ Result<HeadRecord> decode_head(std::span<const std::byte> bytes) {
   HeadRecord record;
   record.uid = reader.bytes.number<uint64_t>();
   record.version = reader.bytes.number<uint64_t>();
-  record.size_bytes = reader.bytes.number<uint64_t>();
+  record.size_bytes = reader.size();
   record.root = reader.entry();
   record.parent = reader.optional_id();
   record.fallback = reader.fallback_use();
@@ -184,6 +193,12 @@ Result<HeadRecord> decode_head(std::span<const std::byte> bytes) {
     pending.name = reader.bytes.text();
     record.pending.push_back(std::move(pending));
   }
+  bool ascending =
+      std::is_sorted(record.generations.begin(), record.generations.end()) &&
+      std::is_sorted(record.pending.begin(), record.pending.end(),
+                     [](const auto& a, const auto& b) { return a.generation < b.generation; });
+  if (!ascending) reader.fail("generations out of order");
+  if (record.active && record.generations.empty()) reader.fail("active without a generation");
   return reader.finish(std::move(record));
 }
 

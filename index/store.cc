@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 
 #include "index/store_format.h"
@@ -13,6 +14,8 @@ namespace casdisk {
 namespace {
 
 constexpr uint64_t kMetaMapBytes = uint64_t(16) << 30;
+
+constexpr std::string_view kTrialPrefix = "size-";
 
 std::string uid_name(uint64_t uid) { return fmt::format("{:08x}", uid); }
 
@@ -91,12 +94,38 @@ Result<void> Store::remove_disk_directory(uint64_t uid) {
   return disks->remove_directory(uid_name(uid));
 }
 
+Result<void> Store::remove_orphans() {
+  TRY_ASSIGN(auto disks, directory_->open_directory("disks"));
+  TRY_ASSIGN(auto names, disks->list());
+  for (const std::string& name : names) {
+    if (name.starts_with(kTrialPrefix)) (void)disks->remove(name).ok();
+    uint64_t uid = 0;
+    auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), uid, 16);
+    if (error != std::errc() || uid_name(uid) != name) continue;
+    auto held = lease("in the way", uid);
+    if (!held.ok()) continue;  // in use
+    bool is_alive = false;
+    TRY(catalog_->view([&](CatalogReader& reader) -> Result<void> {
+      TRY_ASSIGN(auto heads, reader.heads());
+      is_alive = std::any_of(heads.begin(), heads.end(),
+                             [&](const NamedHead& named) { return named.head.uid == uid; });
+      return {};
+    }));
+    if (is_alive) continue;
+    TRY(remove_disk_directory(uid));
+    drop_lease_file(uid);
+  }
+  return {};
+}
+
+// On a file that is made for it, since file systems do not tell.
 Result<void> Store::check_overlay_size(uint64_t size_bytes) {
   TRY_ASSIGN(auto disks, directory_->open_directory("disks"));
-  std::string trial = fmt::format("size-{:016x}", random());
+  std::string trial = fmt::format("{}{:016x}", kTrialPrefix, random());
   TRY_ASSIGN(auto file, disks->open(trial, OpenMode::kCreate));
   auto resized = file->resize(size_bytes);
-  TRY(disks->remove(trial));
+  auto removed = disks->remove(trial);
+  if (!removed.ok() && removed.error().fault != Fault::kNotFound) return removed;
   if (resized.ok() || resized.error().os_error != EFBIG) return resized;
   return Error{Fault::kInvalid, 0,
                fmt::format("a disk of {} bytes: the file system of {} takes no file that large",

@@ -62,6 +62,9 @@ class Store {
   Result<std::unique_ptr<Directory>> disk_directory(uint64_t uid, bool create);
   Result<void> remove_disk_directory(uint64_t uid);
 
+  // Removes directories whose disk is gone: what a removal left that was interrupted.
+  Result<void> remove_orphans();
+
   // kInvalid when the file system takes no file as large as an overlay of that size (ext4: 16 TiB).
   Result<void> check_overlay_size(uint64_t size_bytes);
 

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <system_error>
 
+#include "cas/os/parallel.h"
 #include "nbd/cli_format.h"
 
 namespace casdisk {
@@ -89,11 +89,8 @@ std::string progress_line(const ProgressState& state, size_t columns) {
 ProgressBar::ProgressBar(std::string label, std::optional<uint64_t> total_bytes, Visible visible)
     : label_(std::move(label)), total_bytes_(total_bytes), begin_ms_(now_ms()) {
   if (visible == Visible::kNo) return;
-  try {
-    drawer_ = std::thread([this] { draw_until_done(); });
-  } catch (const std::system_error&) {
-    // No more threads: the work matters more than the sight of it.
-  }
+  // Without a thread there is no bar: the work matters more than the sight of it.
+  if (auto drawer = start_thread([this] { draw_until_done(); })) drawer_ = std::move(*drawer);
 }
 
 ProgressBar::~ProgressBar() {

@@ -1,7 +1,9 @@
 // The nbdkit plugin: callbacks in the order of their lives. nbdkit is included here and nowhere
 // else.
 //
-// Every callback runs inside guard(): no exception passes into nbdkit, which is C, every failure is
+// Every callback runs inside guard(): no exception passes into nbdkit, which is C. An exception,
+// memory that ran out say, may leave locks and claims behind that others wait for, so it ends the
+// process; a supervisor starts another, and nothing acknowledged is lost. Every other failure is
 // logged once, and errno is chosen in errno_of() alone. Anything else than those few numbers would
 // reach the client as EINVAL.
 #define NBDKIT_API_VERSION 2
@@ -10,10 +12,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <memory>
-#include <new>
 #include <span>
 #include <string>
 #include <utility>
@@ -63,10 +65,9 @@ T guard(T failed, Body body) {
     auto outcome = body();
     if (outcome.ok()) return std::move(outcome).value();
     report(outcome.error());
-  } catch (const std::bad_alloc&) {
-    report(Error{Fault::kIo, ENOMEM, "request"});
   } catch (const std::exception& exception) {
-    report(Error{Fault::kIo, 0, exception.what()});
+    nbdkit_error("%s: the server ends; what was acknowledged is in the kernel", exception.what());
+    std::abort();
   }
   return failed;
 }

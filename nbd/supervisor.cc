@@ -59,8 +59,14 @@ Result<void> Supervisor::run(const std::function<Result<void>()>& on_ready) {
   Backoff backoff;
   bool was_ready = false;
   while (!stopping_) {
-    TRY(start());
     Backoff::Life life;
+    if (auto started = start(); !started.ok()) {
+      // Out of processes, say: clients are being served, so it is tried again.
+      if (!was_ready) return started;
+      fmt::print(stderr, "casdisk: {}\n", describe(started.error()));
+      if (wait_for_event(Clock::now() + backoff.next(life)) == Event::kStop) break;
+      continue;
+    }
     const auto born = Clock::now();
     Event event = wait_for_event(std::nullopt);
     if (event == Event::kAnswered) {

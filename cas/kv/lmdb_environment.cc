@@ -15,6 +15,8 @@ namespace {
 // A slot is 64 bytes of the lock file; a process holds at most kMaxPooledReaders and those of its
 // threads that read just now.
 constexpr unsigned kMaxReaders = 4096;
+// What LMDB 0.9 makes of lock.mdb: 192 bytes with the first reader's slot, 64 for each other.
+constexpr off_t kLockFileBytes = 192 + (kMaxReaders - 1) * 64;
 constexpr size_t kMaxPooledReaders = 64;
 // How often a transaction may find that another process has grown the map before we give up.
 constexpr int kMaxMapResizes = 16;
@@ -142,6 +144,7 @@ Result<void> LmdbProcessEnvironment::open(const LmdbOptions& options) {
   if (descriptor_ < 0) return os_error(errno, directory_);
   const auto page_bytes = uint64_t(::sysconf(_SC_PAGESIZE));
   const uint64_t map_bytes = (options.map_bytes + page_bytes - 1) / page_bytes * page_bytes;
+  TRY(allocate_lock_file());
   int code = mdb_env_create(&environment_);
   if (code == 0) code = mdb_env_set_maxreaders(environment_, kMaxReaders);
   if (code == 0) code = mdb_env_set_mapsize(environment_, map_bytes);
@@ -159,6 +162,18 @@ Result<void> LmdbProcessEnvironment::open(const LmdbOptions& options) {
   // The names of files that were just made.
   if (::fsync(descriptor_) != 0) return os_error(errno, directory_ + ": sync of the directory");
   return {};
+}
+
+// LMDB stores to a mapping of its lock file, which it leaves sparse: on a full file system that
+// would be SIGBUS. REQUIRES: this process does not have the environment open: closing any
+// descriptor of the file would drop LMDB's locks.
+Result<void> LmdbProcessEnvironment::allocate_lock_file() {
+  const int file = ::openat(descriptor_, "lock.mdb", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) return os_error(errno, directory_ + "/lock.mdb");
+  const int failed = ::fallocate(file, 0, 0, kLockFileBytes) == 0 ? 0 : errno;
+  ::close(file);
+  if (failed == 0 || failed == EOPNOTSUPP) return {};
+  return os_error(failed, directory_ + "/lock.mdb");
 }
 
 Result<void> LmdbProcessEnvironment::view(const std::function<Result<void>(LmdbReader&)>& body) {

@@ -32,6 +32,7 @@ class LmdbProcessEnvironment {
 
  private:
   using MapLock = std::shared_lock<std::shared_mutex>;
+  Result<void> allocate_lock_file();
   Result<MDB_txn*> begin(unsigned flags, MapLock& lock);
   int try_begin(unsigned flags, MDB_txn** transaction);
   void give_back(MDB_txn* reader);

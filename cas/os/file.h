@@ -109,7 +109,8 @@ class Directory {
   virtual Result<void> rename(std::string_view from, std::string_view to) = 0;
   virtual Result<std::vector<std::string>> list() = 0;
 
-  // Creations, removals and renames so far are on the device.
+  // Creations, removals and renames so far are on the device. kPoisoned when that failed: whoever
+  // relied on it must not try again and believe the second answer.
   virtual Result<void> sync() = 0;
 
   // Identifies the mount for as long as it lasts; equal ids in one boot mean that the file system

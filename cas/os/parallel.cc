@@ -27,15 +27,21 @@ Result<void> parallel_for(size_t count, unsigned threads,
   };
   std::vector<std::thread> helpers;
   for (size_t i = 1; i < std::min<size_t>(threads, count); i++) {
-    try {
-      helpers.emplace_back(work);
-    } catch (const std::system_error&) {
-      break;  // out of threads: those that we have do all
-    }
+    auto helper = start_thread(work);
+    if (!helper) break;  // those that we have do all
+    helpers.push_back(std::move(*helper));
   }
   work();
   for (std::thread& helper : helpers) helper.join();
   return first_error;
+}
+
+std::optional<std::thread> start_thread(std::function<void()> body) {
+  try {
+    return std::thread(std::move(body));
+  } catch (const std::system_error&) {
+    return std::nullopt;
+  }
 }
 
 unsigned core_count() {

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
+#include <thread>
 
 #include "cas/os/result.h"
 
@@ -16,5 +18,8 @@ Result<void> parallel_for(size_t count, unsigned threads,
 
 // Cores that this process may run on, at least 1.
 unsigned core_count();
+
+// A thread that runs `body`; nothing when the system has no more.
+std::optional<std::thread> start_thread(std::function<void()> body);
 
 }  // namespace casdisk

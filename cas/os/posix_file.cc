@@ -105,29 +105,11 @@ Result<void> PosixFile::allocate(uint64_t offset, uint64_t length) {
           [&] { return ::fallocate(descriptor_, 0, off_t(offset), off_t(length)); }) == 0) {
     return {};
   }
-  if (lacks_operation(errno)) return allocate_by_writing(offset, length);
-  return os_error(errno, fmt::format("{}: allocate {} bytes at {}", path_, length, offset));
-}
-
-// For file systems without fallocate. Only bytes beyond the end are written: filling a hole inside
-// the file could overwrite what somebody stores there at the same moment.
-Result<void> PosixFile::allocate_by_writing(uint64_t offset, uint64_t length) {
-  TRY_ASSIGN(const uint64_t old_size, size());
-  const uint64_t end = offset + length;
-  const uint64_t inside_end = std::min(end, old_size);
-  if (offset < inside_end) {
-    off_t hole = ::lseek(descriptor_, off_t(offset), SEEK_HOLE);
-    if (hole >= 0 && uint64_t(hole) < inside_end) {
-      return os_error(EOPNOTSUPP, fmt::format("{}: allocate the hole at {}", path_, hole));
-    }
-  }
-  const Bytes zeros(64 * 1024);
-  for (uint64_t at = std::max(offset, old_size); at < end;) {
-    const size_t count = std::min<uint64_t>(zeros.size(), end - at);
-    TRY(write(at, std::span(zeros).first(count)));
-    at += count;
-  }
-  return {};
+  int error_number = lacks_operation(errno) ? EOPNOTSUPP : errno;
+  return os_error(error_number,
+                  fmt::format("{}: allocate {} bytes at {} (fallocate, which ext4, XFS, "
+                              "btrfs and tmpfs have)",
+                              path_, length, offset));
 }
 
 // lseek moves the offset that the descriptor's users share, which nobody uses: all transfers name

@@ -33,8 +33,6 @@ class PosixFile : public File {
   int descriptor() const override { return descriptor_; }
 
  private:
-  Result<void> allocate_by_writing(uint64_t offset, uint64_t length);
-
   // Fixed after construction.
   const int descriptor_;
   const std::string path_;

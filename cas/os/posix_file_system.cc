@@ -155,7 +155,7 @@ Result<std::vector<std::string>> PosixDirectory::list() {
 
 Result<void> PosixDirectory::sync() {
   if (retry_interrupted([&] { return ::fsync(descriptor_); }) == 0) return {};
-  return os_error(errno, path_ + ": sync of the directory");
+  return Error{Fault::kPoisoned, errno, path_ + ": sync of the directory failed"};
 }
 
 Result<uint64_t> PosixDirectory::mount_id() {

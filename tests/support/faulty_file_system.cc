@@ -85,7 +85,7 @@ class FaultyDirectory : public Directory {
   Result<std::vector<std::string>> list() override { return inner_->list(); }
   Result<void> sync() override {
     if (int error = plan_.begin(FileOperation::kDirectorySync)) {
-      return os_error(error, path() + ": sync of the directory");
+      return Error{Fault::kPoisoned, error, path() + ": sync of the directory failed"};
     }
     return inner_->sync();
   }

@@ -100,6 +100,22 @@ TEST_F(FallbackTest, ATornWriteOverAVanishedFileFailsAndWritesNothing) {
   EXPECT_EQ(back, whole);
 }
 
+TEST_F(FallbackTest, WhatAnotherProcessTookInNeedsNoFile) {
+  StoreOptions options;
+  options.io = IoChoice::kPosix;
+  auto server = must(Store::open(store_.path(), options));
+  auto disk = must(Disk::open(*server, "d", {}));
+  must(ingest_disk(*store_, "d", 2, no_progress));
+  std::filesystem::remove(path_);
+  EXPECT_EQ(contents(*disk), base_);
+}
+
+TEST_F(FallbackTest, AnEmptyFileIsNoFallback) {
+  std::string empty = directory_.path() + "/empty";
+  std::ofstream{empty};
+  EXPECT_FAULT(create_disk(*store_, "e", CreateOptions{kChunkBytes, empty}), Fault::kInvalid);
+}
+
 TEST_F(FallbackTest, OneTableServesAllDisksOfTheFile) {
   must(create_disk(*store_, "e", CreateOptions{std::nullopt, path_}));
   must(fork_disk(*store_, {"d", ""}, "f", std::nullopt));

@@ -59,5 +59,23 @@ TEST(FileLock, NeedsItsDirectory) {
   EXPECT_FAULT(FileLock::acquire(directory / "absent/lock", "it"), Fault::kNotFound);
 }
 
+TEST(FileLock, HolderIsTheProcessThatHasIt) {
+  TemporaryDirectory directory;
+  auto holder = [&] {
+    auto found = FileLock::holder(directory / "lock");
+    EXPECT_OK(found);
+    return found.ok() ? found.value() : std::nullopt;
+  };
+  EXPECT_EQ(holder(), std::nullopt);  // no such file
+  {
+    auto lock = FileLock::acquire(directory / "lock", "it");
+    ASSERT_OK(lock);
+    EXPECT_EQ(holder(), int64_t(::getpid()));
+    EXPECT_EQ(holder(), int64_t(::getpid()));  // looking takes nothing
+    EXPECT_FAULT(FileLock::acquire(directory / "lock", "it"), Fault::kBusy);
+  }
+  EXPECT_EQ(holder(), std::nullopt);  // the file still names us
+}
+
 }  // namespace
 }  // namespace casdisk

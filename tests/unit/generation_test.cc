@@ -212,6 +212,22 @@ TEST_F(GenerationTest, ConcurrentFlushesCoverTheirCallersWrites) {
   }
 }
 
+TEST_F(GenerationTest, AnOverlayThatWasCutShortIsDamageNotZeros) {
+  ASSERT_OK(write(3, 20, 1));
+  ASSERT_OK(generation_->flush());
+  generation_.reset();
+  std::filesystem::resize_file(temporary_.path() + "/00000001.overlay", 8192);
+  EXPECT_FAULT(Generation::recover(place(), 1, kSizeBytes, false), Fault::kDamaged);
+}
+
+TEST_F(GenerationTest, AFailedSyncOfTheDirectoryIsFinalToo) {
+  ASSERT_OK(write(3, 1, 1));
+  restart();  // the next flush writes a whole new journal
+  plan_.fail(FileOperation::kDirectorySync, 1, EIO);
+  EXPECT_FAULT(generation_->flush(), Fault::kPoisoned);
+  EXPECT_FAULT(generation_->flush(), Fault::kPoisoned);
+}
+
 TEST_F(GenerationTest, AHeaderOfSomethingElseIsDamageNotEmptiness) {
   generation_.reset();
   file_system_.reboot();

@@ -165,6 +165,28 @@ TEST_F(LineageTest, FilesThatNoHeadNamesAreRemovedAtOpen) {
   EXPECT_TRUE(std::filesystem::exists(folder + "00000001.overlay"));
 }
 
+TEST_F(LineageTest, WhatAnInterruptedRemovalLeftGoesWithTheNext) {
+  write("d", 100, 1);
+  std::string disks = store_.path() + "/disks/";
+  std::filesystem::copy(disks + "00000001", disks + "0000007f");  // a disk that no head has
+  must(create_disk(*store_, "e", CreateOptions{kSizeBytes, {}}));
+  write("e", 100, 1);
+  auto held = store_.disk("d");
+  must(remove_disk(*store_, "e"));
+  EXPECT_FALSE(std::filesystem::exists(disks + "0000007f"));
+  EXPECT_TRUE(std::filesystem::exists(disks + "00000001"));
+  EXPECT_FALSE(std::filesystem::exists(disks + "00000002"));
+}
+
+TEST_F(LineageTest, ACheckpointRecordThatChangedIsDamage) {
+  ChunkId id = checkpoint("d", "a");
+  CheckpointRecord record = must(store_->catalog().checkpoint(id));
+  record.size_bytes += kChunkBytes;
+  must(store_->catalog().update(
+      [&](CatalogWriter& writer) { return writer.put_checkpoint(1, "a", id, encode(record)); }));
+  EXPECT_FAULT(CheckpointView::open(*store_, {"d", "a"}), Fault::kDamaged);
+}
+
 TEST_F(LineageTest, DiffCountsWhatDiffers) {
   write("d", 0, 1, kSizeBytes);
   checkpoint("d", "a");

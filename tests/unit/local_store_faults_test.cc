@@ -132,7 +132,7 @@ TEST_F(LocalStoreFaultsTest, SyncFailsForAsLongAsALostObjectCannotBeReadBack) {
 TEST_F(LocalStoreFaultsTest, FailedSyncOfThePacksNames) {
   ASSERT_OK(put(1));
   plan_.fail(FileOperation::kDirectorySync, 1, EIO);
-  EXPECT_FAULT(store_->sync(), Fault::kIo);
+  EXPECT_FAULT(store_->sync(), Fault::kPoisoned);
   const uint64_t before = plan_.done_count(FileOperation::kDirectorySync);
   ASSERT_OK(store_->sync());
   EXPECT_EQ(plan_.done_count(FileOperation::kDirectorySync), before + 1);

@@ -97,6 +97,20 @@ TEST(Records, DamageIsRefused) {
           [](auto bytes) { return decode_fallback(bytes); });
 }
 
+TEST(Records, WhatNoHeadCanBeIsRefused) {
+  auto refused = [](auto change) {
+    HeadRecord head = sample_head();
+    change(head);
+    return fails_with(decode_head(encode(head)), Fault::kDamaged);
+  };
+  EXPECT_TRUE(refused([](HeadRecord& head) { head.size_bytes = 0; }));
+  EXPECT_TRUE(refused([](HeadRecord& head) { head.size_bytes = UINT64_MAX; }));
+  EXPECT_TRUE(refused([](HeadRecord& head) { head.generations = {8, 6}; }));
+  EXPECT_TRUE(refused([](HeadRecord& head) { head.generations.clear(); }));
+  EXPECT_TRUE(refused([](HeadRecord& head) { head.pending[0].generation = 7; }));
+  EXPECT_TRUE(refused([](HeadRecord& head) { head.fallback->limit_bytes = 0; }));
+}
+
 TEST(Names, RulesAreEnforced) {
   EXPECT_OK(check_name("debian-12.5_a:b+c", "disk"));
   for (const char* bad :

@@ -1,0 +1,69 @@
+// After a failed sync a disk takes no more writes, says so when it is opened again, also after a
+// reboot, and goes on only when the operator accepts what can be read.
+#include <gtest/gtest.h>
+
+#include "cas/os/file_system.h"
+#include "index/lineage.h"
+#include "tests/support/faulty_file_system.h"
+#include "tests/support/sample_data.h"
+#include "tests/support/test_store.h"
+
+namespace casdisk {
+namespace {
+
+class RebootedFileSystem : public FaultyFileSystem {
+ public:
+  RebootedFileSystem(FileSystem& inner, FaultPlan& plan) : FaultyFileSystem(inner, plan) {}
+  const std::string& boot_id() const override { return boot_id_; }
+
+ private:
+  const std::string boot_id_ = "another boot";
+};
+
+class PoisonTest : public testing::Test {
+ protected:
+  PoisonTest() : inner_(must(make_file_system(IoChoice::kPosix, nullptr))) {
+    store_.reopen(std::make_shared<FaultyFileSystem>(*inner_, plan_));
+    must(create_disk(*store_, "d", CreateOptions{1'000'000, {}}));
+    disk_ = store_.disk("d");
+    must(disk_->write(0, bytes_));
+    must(disk_->flush());
+    must(disk_->write(4096, bytes_));
+    plan_.fail(FileOperation::kSync, 1, EIO);
+  }
+
+  void expect_poisoned_until_accepted() {
+    EXPECT_FAULT(disk_->write(0, bytes_), Fault::kPoisoned);
+    EXPECT_FAULT(disk_->zero(0, 4096), Fault::kPoisoned);
+    EXPECT_FAULT(disk_->flush(), Fault::kPoisoned);
+    Bytes back(bytes_.size());
+    ASSERT_OK(disk_->read(0, back));
+    EXPECT_EQ(back, bytes_);
+    disk_.reset();
+    store_.reopen(std::make_shared<RebootedFileSystem>(*inner_, plan_));
+    EXPECT_FAULT(Disk::open(*store_, "d", {}), Fault::kPoisoned);
+    ASSERT_OK(accept_disk(*store_, "d", 1, no_progress));
+    disk_ = store_.disk("d");
+    ASSERT_OK(disk_->write(0, bytes_));
+    ASSERT_OK(disk_->flush());
+  }
+
+  FaultPlan plan_;
+  std::unique_ptr<FileSystem> inner_;
+  TestStore store_;
+  std::shared_ptr<Disk> disk_;
+  Bytes bytes_ = random_bytes(1, 4096);
+};
+
+TEST_F(PoisonTest, ByAFlush) {
+  EXPECT_FAULT(disk_->flush(), Fault::kPoisoned);
+  expect_poisoned_until_accepted();
+}
+
+TEST_F(PoisonTest, ByACheckpoint) {
+  EXPECT_FAULT(disk_->cut("c"), Fault::kPoisoned);
+  expect_poisoned_until_accepted();
+}
+
+}  // namespace
+}  // namespace casdisk
