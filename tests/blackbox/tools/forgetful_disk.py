@@ -98,6 +98,10 @@ class Machine:
             self.server.kill()
             self.server = None
 
+    def remove(self):
+        """Its image, when it is off for good."""
+        os.remove(self.image)
+
     def _unmount(self):
         # A killed process's rings let go of their files in their own time.
         f.wait_until(20, lambda: f.succeeds("umount", self.path), f"umount {self.path}")
