@@ -32,6 +32,7 @@ std::vector<OptionSyntax> all_options(const Syntax& syntax) {
 Error unknown_option(const std::string& command, const std::vector<OptionSyntax>& options,
                      const std::string& given) {
   std::vector<std::string> names;
+  names.reserve(options.size());
   for (const OptionSyntax& option : options) names.push_back("--" + option.name);
   auto meant = closest(given, names);
   return usage(fmt::format("{}: unknown option {}{}; `casdisk {} --help` lists them", command,
@@ -55,11 +56,11 @@ Result<po::parsed_options> parse_words(const std::string& command,
     description.add_options()(kPositionals, po::value<std::vector<std::string>>());
     po::positional_options_description positionals;
     positionals.add(kPositionals, -1);
-    using namespace po::command_line_style;
+    namespace style = po::command_line_style;
     return po::command_line_parser(words)
         .options(description)
         .positional(positionals)
-        .style(unix_style & ~allow_guessing)  // a prefix may stop being one with the next version
+        .style(style::unix_style & ~style::allow_guessing)  // what is a prefix may not stay one
         .run();
   } catch (const po::unknown_option& error) {
     return unknown_option(command, options, error.get_option_name());

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace casdisk {
 namespace {
@@ -34,7 +35,7 @@ std::string human_bytes(uint64_t bytes) {
 
 std::string human_duration(double seconds) {
   if (seconds < 9.995) return fmt::format("{:.2f} s", seconds);
-  auto whole = uint64_t(seconds + 0.5);
+  auto whole = uint64_t(std::llround(seconds));
   if (whole < 60) return fmt::format("{} s", whole);
   if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
   return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);

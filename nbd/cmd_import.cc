@@ -79,11 +79,11 @@ Result<int> run_import(Session& session, const Arguments& arguments) {
   TRY_ASSIGN(FoundCheckpoint made, find_checkpoint(*store, checkpoint));
   session.console().answer(
       fmt::format("imported {} as {}, checkpoint {}\n"
-                  "size {}, data {}, new in the store {}, {} ({}/s)\n",
+                  "size {}, data {}, new in the store {}, {} ({}/s of data)\n",
                   from, name, checkpoint.text(), human_bytes(made.record.size_bytes),
                   human_bytes(data_bytes), human_bytes(counters.new_stored_bytes),
                   human_duration(seconds),
-                  human_bytes(uint64_t(double(made.record.size_bytes) / std::max(seconds, 0.001)))),
+                  human_bytes(uint64_t(double(data_bytes) / std::max(seconds, 0.001)))),
       {{"disk", name},
        {"format", opened.format},
        {"checkpoint", checkpoint_json(made.id, made.record)},

@@ -24,6 +24,7 @@ constexpr int kWhole = 0, kLeaks = 3, kCannotCheck = 63;
 
 Result<pid_t> start_silent(const std::string& program, std::vector<std::string> words) {
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;

@@ -62,6 +62,7 @@ Result<std::unique_ptr<NbdClient>> NbdClient::connect_command(std::vector<std::s
                                                               const std::string& name, Stop stop) {
   TRY_ASSIGN(auto client, make(name, std::move(stop)));
   std::vector<char*> words;
+  words.reserve(command.size() + 1);
   for (std::string& word : command) words.push_back(word.data());
   words.push_back(nullptr);
   if (nbd_aio_connect_systemd_socket_activation(client->handle_, words.data()) != 0) {
@@ -118,7 +119,8 @@ Result<NbdClient::Request> NbdClient::start_zero(uint64_t offset, uint64_t lengt
 }
 
 Result<void> NbdClient::wait(Request request) {
-  if (failure_) return *failure_;  // libnbd forgets a request that failed: waiting again is for ever
+  // libnbd forgets a request that failed: waiting for it again would be for ever.
+  if (failure_) return *failure_;
   auto outcome = wait_once(request);
   if (!outcome.ok()) failure_ = outcome.error();
   return outcome;
