@@ -174,7 +174,9 @@ Result<void> ReadPlan::fetch_chunks() {
                      .subspan(first, std::min(kChunksPerFetch, chunk_parts_.size() - first));
     ids.clear();
     for (const ChunkPart& part : parts) ids.push_back(part.id);
-    TRY_ASSIGN(std::vector<Object> objects, layers_.chunks->get_many(ids));
+    auto fetched = layers_.chunks->get_many(ids);
+    if (!fetched.ok()) return missing_is_damage(std::move(fetched.error()));
+    const std::vector<Object>& objects = fetched.value();
     for (size_t i = 0; i < parts.size(); i++) {
       if (objects[i]->size() != kChunkBytes) {
         return Error{Fault::kDamaged, 0,

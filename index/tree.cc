@@ -12,7 +12,7 @@ uint64_t entry_span(uint32_t level) { return uint64_t(1) << (8 * level); }
 
 Error in_page(Error error, const ChunkId& id, uint32_t level) {
   error.context = fmt::format("index page {} (level {}): {}", to_hex(id), level, error.context);
-  return error;
+  return missing_is_damage(std::move(error));
 }
 
 struct Walk {
@@ -47,6 +47,11 @@ struct Walk {
 };
 
 }  // namespace
+
+Error missing_is_damage(Error error) {
+  if (error.fault == Fault::kNotFound) error.fault = Fault::kDamaged;
+  return error;
+}
 
 uint32_t levels_for(uint64_t chunk_count) {
   uint32_t levels = 1;

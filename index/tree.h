@@ -41,7 +41,7 @@ struct EntryRun {
 
 // Calls `visit` with runs that cover [first, first + count) in ascending order, until it returns
 // false. Chunks beyond the tree are absent. Reads at most one page per level at a time.
-// An error names the page: kNotFound for a missing one, kDamaged for a wrong one.
+// An error names the page: kDamaged for a missing one and for a wrong one.
 Result<void> walk(ChunkStore& store, const Tree& tree, uint64_t first, uint64_t count,
                   const std::function<bool(const EntryRun&)>& visit);
 
@@ -67,6 +67,9 @@ struct Difference {
 // Every chunk whose entries differ, ascending, until `visit` returns false. Cost: what differs.
 Result<void> diff(ChunkStore& store, const Tree& before, const Tree& after,
                   const std::function<bool(const Difference&)>& visit);
+
+// What a tree names and the store does not have is damage, not an answer.
+Error missing_is_damage(Error error);
 
 // A page of a tree, checked. For edit and diff.
 Result<Page> load_page(ChunkStore& store, const ChunkId& id, uint8_t level);

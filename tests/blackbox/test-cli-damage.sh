@@ -33,6 +33,10 @@ same_bytes image out
 "$CASDISK" export a out --force >/dev/null
 same_bytes image out
 
+# A table that knows nothing of the chunks any more: damage (3), not the answer no (1).
+rm -r store/locations
+expect_exit 3 "$CASDISK" export a gone 2>err
+expect_exit 3 "$CASDISK" resize a 1000001 --shrink 2>err
 # A pack that is gone as a whole.
 rm -r store
 "$CASDISK" init >/dev/null

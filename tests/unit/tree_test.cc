@@ -150,7 +150,7 @@ TEST(Tree, AMissingPageIsNamed) {
   Tree tree = must(edit(store, Tree{Entry::absent(), 1000}, std::span(&change, 1)));
   store.remove(tree.root.id);
   auto found = lookup(store, tree, 300);
-  ASSERT_FAULT(found, Fault::kNotFound);
+  ASSERT_FAULT(found, Fault::kDamaged);
   EXPECT_NE(found.error().context.find(to_hex(tree.root.id)), std::string::npos);
 }
 
