@@ -60,6 +60,9 @@ class LocalStore : public ChunkStore {
   Result<void> sync() override;
 
   LocalStoreCounters counters() const;
+  // Chunks, pages and checkpoint records that the store holds, of all processes, up to their last
+  // syncs.
+  Result<uint64_t> object_count() { return locations_->object_count(); }
   ChunkCache& cache() { return cache_; }
 
  private:

@@ -145,6 +145,19 @@ bool LocationTable::remembered_damaged(const ChunkId& id, const PackLocation& lo
   return found != damaged_.end() && found->second == location;
 }
 
+Result<uint64_t> LocationTable::object_count() {
+  uint64_t count = 0;
+  TRY(environment_->view([&](LmdbReader& reader) -> Result<void> {
+    TRY_ASSIGN(count, reader.count());
+    for (std::string_view key : {kVersionKey, kStoreIdKey, kLastPackKey}) {
+      TRY_ASSIGN(auto other, reader.get(as_bytes(key)));
+      if (other) count--;
+    }
+    return {};
+  }));
+  return count;
+}
+
 Result<uint64_t> LocationTable::allocate_pack() {
   uint64_t pack = 0;
   TRY(environment_->update([&](LmdbWriter& writer) -> Result<void> {

@@ -47,6 +47,9 @@ class LocationTable {
   // remembers it for as long as it is open.
   void flag_damaged(const ChunkId& id, const PackLocation& location);
 
+  // How many objects the table knows. Costs nothing.
+  Result<uint64_t> object_count();
+
   // A number that no pack of this store ever had.
   Result<uint64_t> allocate_pack();
 

@@ -40,6 +40,7 @@ Result<int> info_of_store(Session& session, Store& store) {
     disk_bytes += disk.head.size_bytes;
     checkpoint_count += disk.checkpoints.size();
   }
+  TRY_ASSIGN(uint64_t object_count, store.local_chunks().object_count());
   TRY_ASSIGN(uint64_t free_bytes, root->free_bytes());
   std::string codec(codec_name(store.codec()));
   std::string io(store.file_system().name());
@@ -50,6 +51,7 @@ Result<int> info_of_store(Session& session, Store& store) {
            {"io", io},
            {"disks", fmt::format("{} of {} together", disks.size(), human_bytes(disk_bytes))},
            {"checkpoints", std::to_string(checkpoint_count)},
+           {"objects", fmt::format("{} chunks, index pages and records", object_count)},
            {"stored", fmt::format("{} in {} packs", both(stored_bytes), names.size())},
            {"dirty", both(dirty_bytes)},
            {"free", human_bytes(free_bytes)}}),
@@ -59,6 +61,7 @@ Result<int> info_of_store(Session& session, Store& store) {
        {"disk_count", disks.size()},
        {"disk_bytes", disk_bytes},
        {"checkpoint_count", checkpoint_count},
+       {"object_count", object_count},
        {"pack_count", names.size()},
        {"stored_bytes", stored_bytes},
        {"dirty_bytes", dirty_bytes},

@@ -35,6 +35,9 @@ class LmdbReader {
       std::function<bool(std::span<const std::byte> key, std::span<const std::byte> value)>;
   virtual Result<void> scan(std::span<const std::byte> prefix, std::span<const std::byte> from,
                             const Visit& visit) = 0;
+
+  // How many keys there are. Costs nothing.
+  virtual Result<uint64_t> count() = 0;
 };
 
 class LmdbWriter : public LmdbReader {

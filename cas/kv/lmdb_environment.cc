@@ -109,6 +109,13 @@ class Transaction : public LmdbWriter {
     return {};
   }
 
+  Result<uint64_t> count() override {
+    MDB_stat status;
+    int code = mdb_stat(handle_, table_, &status);
+    if (code != 0) return lmdb_error(code, directory_, "count");
+    return uint64_t(status.ms_entries);
+  }
+
   Result<void> put(std::span<const std::byte> key, std::span<const std::byte> value) override {
     MDB_val key_value = to_val(key);
     MDB_val data = to_val(value);

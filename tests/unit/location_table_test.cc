@@ -123,5 +123,16 @@ TEST(LocationTable, RefusesAnUnknownVersion) {
   EXPECT_FAULT(LocationTable::open(directory.path(), kMapBytes), Fault::kUnsupported);
 }
 
+TEST(LocationTable, CountsObjectsAndNothingElse) {
+  TemporaryDirectory directory;
+  auto table = open(directory);
+  EXPECT_EQ(table->object_count().value(), 0u);
+  const LocatedObject objects[] = {{kId, kHere}, {hash_of(as_bytes("other")), kThere}};
+  ASSERT_OK(table->enter(objects));
+  ASSERT_OK(table->allocate_pack());
+  ASSERT_OK(table->enter(objects));
+  EXPECT_EQ(table->object_count().value(), 2u);
+}
+
 }  // namespace
 }  // namespace casdisk
