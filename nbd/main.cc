@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <exception>
 
-#include "nbd/cli_commands.h"
-#include "nbd/cli_exit.h"
+#include "nbd/cli/commands.h"
+#include "nbd/cli/exit.h"
 
 namespace casdisk {
 namespace {

@@ -1,4 +1,4 @@
-#include "nbd/backoff.h"
+#include "nbd/serve/backoff.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,6 @@
-#include "nbd/cli_arguments.h"
-
 #include <gtest/gtest.h>
 
+#include "nbd/cli/arguments.h"
 #include "tests/support/result_assertions.h"
 
 namespace casdisk {

@@ -1,10 +1,9 @@
-#include "nbd/cli_console.h"
-
 #include <gtest/gtest.h>
 
 #include <cerrno>
 
-#include "nbd/cli_exit.h"
+#include "nbd/cli/console.h"
+#include "nbd/cli/exit.h"
 
 namespace casdisk {
 namespace {

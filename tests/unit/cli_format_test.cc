@@ -1,6 +1,6 @@
-#include "nbd/cli_format.h"
-
 #include <gtest/gtest.h>
+
+#include "nbd/cli/format.h"
 
 namespace casdisk {
 namespace {

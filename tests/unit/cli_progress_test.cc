@@ -1,6 +1,6 @@
-#include "nbd/cli_progress.h"
-
 #include <gtest/gtest.h>
+
+#include "nbd/cli/progress.h"
 
 namespace casdisk {
 namespace {

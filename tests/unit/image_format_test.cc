@@ -1,4 +1,4 @@
-#include "nbd/image_format.h"
+#include "nbd/image/image_format.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "nbd/listener.h"
+#include "nbd/serve/listener.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

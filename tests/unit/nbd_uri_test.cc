@@ -1,4 +1,4 @@
-#include "nbd/nbd_uri.h"
+#include "nbd/serve/nbd_uri.h"
 
 #include <gtest/gtest.h>
 

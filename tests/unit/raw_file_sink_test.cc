@@ -1,4 +1,4 @@
-#include "nbd/raw_file_sink.h"
+#include "nbd/image/raw_file_sink.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "nbd/stream_image.h"
+#include "nbd/image/stream_image.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -1,0 +1,152 @@
+// casdisk info
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "nbd/cli/catalog.h"
+#include "nbd/cli/commands.h"
+#include "nbd/cli/format.h"
+
+namespace casdisk {
+namespace {
+
+using Lines = std::vector<std::pair<std::string, std::string>>;
+
+std::string lines_text(const Lines& lines) {
+  std::string text;
+  for (const auto& [key, value] : lines) text += fmt::format("{:<13}{}\n", key, value);
+  return text;
+}
+
+std::string both(uint64_t bytes) { return fmt::format("{} ({} bytes)", human_bytes(bytes), bytes); }
+
+std::string root_text(const Entry& root) {
+  return root.state == EntryState::kId ? to_hex(root.id) : "none: all zeros or all fallback";
+}
+
+Result<int> info_of_store(Session& session, Store& store) {
+  TRY_ASSIGN(auto disks, summarize_disks(store));
+  TRY_ASSIGN(auto root, store.file_system().open_directory(store.path()));
+  TRY_ASSIGN(auto packs, root->open_directory("packs"));
+  TRY_ASSIGN(auto names, packs->list());
+  uint64_t stored_bytes = 0, dirty_bytes = 0, checkpoint_count = 0, disk_bytes = 0;
+  for (const std::string& name : names) {
+    TRY_ASSIGN(auto pack, packs->open(name, OpenMode::kRead));
+    TRY_ASSIGN(uint64_t pack_bytes, pack->allocated_bytes());
+    stored_bytes += pack_bytes;
+  }
+  for (const DiskSummary& disk : disks) {
+    dirty_bytes += disk.dirty_bytes;
+    disk_bytes += disk.head.size_bytes;
+    checkpoint_count += disk.checkpoints.size();
+  }
+  TRY_ASSIGN(uint64_t object_count, store.local_chunks().object_count());
+  TRY_ASSIGN(uint64_t free_bytes, root->free_bytes());
+  std::string codec(codec_name(store.codec()));
+  std::string io(store.file_system().name());
+  session.console().answer(
+      lines_text(
+          {{"store", store.path()},
+           {"codec", codec},
+           {"io", io},
+           {"disks", fmt::format("{} of {} together", disks.size(), human_bytes(disk_bytes))},
+           {"checkpoints", std::to_string(checkpoint_count)},
+           {"objects", fmt::format("{} chunks, index pages and records", object_count)},
+           {"stored", fmt::format("{} in {} packs", both(stored_bytes), names.size())},
+           {"dirty", both(dirty_bytes)},
+           {"free", human_bytes(free_bytes)}}),
+      {{"store", store.path()},
+       {"codec", codec},
+       {"io", io},
+       {"disk_count", disks.size()},
+       {"disk_bytes", disk_bytes},
+       {"checkpoint_count", checkpoint_count},
+       {"object_count", object_count},
+       {"pack_count", names.size()},
+       {"stored_bytes", stored_bytes},
+       {"dirty_bytes", dirty_bytes},
+       {"free_bytes", free_bytes}});
+  return 0;
+}
+
+Result<int> info_of_disk(Session& session, Store& store, const std::string& name) {
+  TRY_ASSIGN(DiskSummary disk, summarize_disk(store, name));
+  const HeadRecord& head = disk.head;
+  Lines lines = {{"disk", disk.name},
+                 {"size", both(head.size_bytes)},
+                 {"dirty", both(disk.dirty_bytes)},
+                 {"root", root_text(head.root)},
+                 {"parent", disk.parent ? made_as(*disk.parent) : "none"},
+                 {"checkpoints", std::to_string(disk.checkpoints.size())},
+                 {"created", utc_text(head.created_ns)},
+                 {"state", state_word(disk)}};
+  if (disk.holder) lines.back().second += fmt::format(", held by pid {}", *disk.holder);
+  if (head.poisoned) lines.back().second += "; a sync failed, see `casdisk accept --help`";
+  for (const PendingCheckpoint& pending : head.pending) {
+    lines.push_back({"pending", disk.name + "@" + pending.name});
+  }
+  if (disk.fallback) {
+    lines.push_back({"fallback", fmt::format("{}, its first {}", disk.fallback->path,
+                                             human_bytes(head.fallback->limit_bytes))});
+  }
+  session.console().answer(lines_text(lines), disk_json(disk));
+  return 0;
+}
+
+// From the catalog alone: a pending checkpoint is not sealed for being looked at.
+Result<int> info_of_checkpoint(Session& session, Store& store, const VolumeName& name) {
+  std::optional<NamedCheckpoint> found;
+  CheckpointRecord record;
+  const PendingCheckpoint* pending = nullptr;
+  TRY_ASSIGN(DiskSummary disk, summarize_disk(store, name.disk));
+  for (const NamedCheckpoint& checkpoint : disk.checkpoints) {
+    if (checkpoint.name == name.checkpoint) found = checkpoint;
+  }
+  for (const PendingCheckpoint& waiting : disk.head.pending) {
+    if (waiting.name == name.checkpoint) pending = &waiting;
+  }
+  if (!found && pending != nullptr) {
+    std::string time = utc_text(pending->time_ns);
+    session.console().answer(
+        lines_text({{"checkpoint", name.text()}, {"time", time}, {"state", "pending: not sealed"}}),
+        {{"name", name.text()}, {"id", nullptr}, {"time", time}, {"state", "pending"}});
+    return 0;
+  }
+  if (!found) {
+    return Error{Fault::kNotFound, 0,
+                 fmt::format("no checkpoint {}; `casdisk log {}` lists those of the disk",
+                             name.text(), name.disk)};
+  }
+  TRY_ASSIGN(record, store.catalog().checkpoint(found->id));
+  Json json = checkpoint_json(found->id, record);
+  json["state"] = "kept";
+  session.console().answer(lines_text({{"checkpoint", name.text()},
+                                       {"id", to_hex(found->id)},
+                                       {"root", root_text(record.root)},
+                                       {"size", both(record.size_bytes)},
+                                       {"parent", record.parent ? to_hex(*record.parent) : "none"},
+                                       {"time", utc_text(record.time_ns)}}),
+                           json);
+  return 0;
+}
+
+}  // namespace
+
+Syntax info_syntax() {
+  return {.positionals = {{"X", false}},
+          .about = "Shows a disk, a disk@checkpoint or, without X, the store.",
+          .examples = "  casdisk info\n  casdisk info web\n  casdisk info web@monday --json\n"};
+}
+
+Result<int> run_info(Session& session, const Arguments& arguments) {
+  VolumeName name;
+  if (arguments.positional_count() > 0) {
+    TRY_ASSIGN(name, parse_volume_name(arguments.positional(0)));
+  }
+  TRY_ASSIGN(Store * store, session.store());
+  if (name.disk.empty()) return info_of_store(session, *store);
+  if (name.is_checkpoint()) return info_of_checkpoint(session, *store, name);
+  return info_of_disk(session, *store, name.disk);
+}
+
+}  // namespace casdisk

@@ -1,0 +1,53 @@
+// The commands of casdisk: for each, what it takes and what it does. main.cc has their table.
+//
+// run_...() gives the exit code of what went well (0, or 1 for "differs"); everything else is an
+// error.
+#pragma once
+
+#include "nbd/cli/arguments.h"
+#include "nbd/cli/session.h"
+
+namespace casdisk {
+
+struct Command {
+  const char* name;
+  const char* summary;
+  Syntax (*syntax)();
+  Result<int> (*run)(Session& session, const Arguments& arguments);
+};
+
+Syntax accept_syntax();
+Syntax checkpoint_syntax();
+Syntax create_syntax();
+Syntax diff_syntax();
+Syntax export_syntax();
+Syntax fork_syntax();
+Syntax import_syntax();
+Syntax info_syntax();
+Syntax ingest_syntax();
+Syntax init_syntax();
+Syntax log_syntax();
+Syntax ls_syntax();
+Syntax resize_syntax();
+Syntax rm_syntax();
+Syntax rollback_syntax();
+Syntax serve_syntax();
+
+Result<int> run_accept(Session& session, const Arguments& arguments);
+Result<int> run_checkpoint(Session& session, const Arguments& arguments);
+Result<int> run_create(Session& session, const Arguments& arguments);
+Result<int> run_diff(Session& session, const Arguments& arguments);
+Result<int> run_export(Session& session, const Arguments& arguments);
+Result<int> run_fork(Session& session, const Arguments& arguments);
+Result<int> run_import(Session& session, const Arguments& arguments);
+Result<int> run_info(Session& session, const Arguments& arguments);
+Result<int> run_ingest(Session& session, const Arguments& arguments);
+Result<int> run_init(Session& session, const Arguments& arguments);
+Result<int> run_log(Session& session, const Arguments& arguments);
+Result<int> run_ls(Session& session, const Arguments& arguments);
+Result<int> run_resize(Session& session, const Arguments& arguments);
+Result<int> run_rm(Session& session, const Arguments& arguments);
+Result<int> run_rollback(Session& session, const Arguments& arguments);
+Result<int> run_serve(Session& session, const Arguments& arguments);
+
+}  // namespace casdisk

@@ -1,0 +1,28 @@
+#include "nbd/cli/exit.h"
+
+#include <cerrno>
+
+namespace casdisk {
+
+int exit_code(const Error& error) {
+  if (error.os_error == EINTR) return kExitInterrupted;
+  switch (error.fault) {
+    case Fault::kNotFound:
+    case Fault::kExists:
+    case Fault::kDiffers:
+      return kExitNo;
+    case Fault::kInvalid:
+      return kExitUsage;
+    case Fault::kBusy:
+      return kExitBusy;
+    case Fault::kNoSpace:
+    case Fault::kIo:
+    case Fault::kDamaged:
+    case Fault::kPoisoned:
+    case Fault::kUnsupported:
+      return kExitFailed;
+  }
+  return kExitFailed;
+}
+
+}  // namespace casdisk

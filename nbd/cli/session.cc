@@ -1,0 +1,69 @@
+#include "nbd/cli/session.h"
+
+#include <fmt/format.h>
+
+#include "cas/os/parallel.h"
+#include "index/checkpoint_view.h"
+#include "index/disk.h"
+#include "nbd/default_store.h"
+
+namespace casdisk {
+
+const OptionSyntax kThreadsOption = {"threads", "N", "how many to work with (default: the cores)"};
+
+Result<GlobalOptions> global_options_of(const Arguments& arguments) {
+  GlobalOptions options;
+  options.store = arguments.text("store");
+  options.json = arguments.has("json");
+  options.quiet = arguments.has("quiet");
+  if (auto name = arguments.text("io")) {
+    auto io = io_choice_from_name(*name);
+    if (!io) {
+      return Error{Fault::kInvalid, 0, fmt::format("--io {:?}: give auto, uring or posix", *name)};
+    }
+    options.io = *io;
+  }
+  TRY_ASSIGN(options.cache_bytes, arguments.size("cache"));
+  return options;
+}
+
+Result<std::string> Session::store_path() const {
+  if (options_.store) return *options_.store;
+  return default_store_path(StoreEnvironment::of_this_process());
+}
+
+Result<Store*> Session::store() {
+  if (!store_) {
+    TRY_ASSIGN(std::string path, store_path());
+    StoreOptions options;
+    options.io = options_.io;
+    options.cache_bytes = options_.cache_bytes.value_or(options.cache_bytes);
+    options.log = [this](const std::string& line) { console_.note(line); };
+    TRY_ASSIGN(store_, Store::open(path, options));
+  }
+  return store_.get();
+}
+
+Result<std::shared_ptr<Volume>> Session::open_volume(const VolumeName& name) {
+  TRY_ASSIGN(Store * opened, store());
+  if (name.is_checkpoint()) {
+    TRY_ASSIGN(auto view, CheckpointView::open(*opened, name));
+    return std::shared_ptr<Volume>(std::move(view));
+  }
+  TRY_ASSIGN(auto disk, Disk::open(*opened, name.disk, {}));
+  return std::shared_ptr<Volume>(std::move(disk));
+}
+
+Result<unsigned> threads_of(const Arguments& arguments) {
+  TRY_ASSIGN(auto threads, arguments.number("threads", 1, kMaxThreads));
+  return unsigned(threads.value_or(core_count()));
+}
+
+Result<std::string> disk_name(const std::string& text) {
+  TRY_ASSIGN(VolumeName name, parse_volume_name(text));
+  if (!name.is_checkpoint()) return name.disk;
+  return Error{Fault::kInvalid, 0,
+               fmt::format("{} is a checkpoint; this takes a disk, such as {}", text, name.disk)};
+}
+
+}  // namespace casdisk

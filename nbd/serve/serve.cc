@@ -1,0 +1,115 @@
+#include "nbd/serve/serve.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "nbd/exports.h"
+#include "nbd/serve/listener.h"
+#include "nbd/serve/nbd_uri.h"
+#include "nbd/serve/nbdkit_command.h"
+#include "nbd/serve/supervisor.h"
+
+namespace casdisk {
+namespace {
+
+Error invalid(std::string context) { return Error{Fault::kInvalid, 0, std::move(context)}; }
+
+Result<void> check_options(const ServeOptions& options) {
+  if (options.port && !options.socket_path.empty()) {
+    return invalid("--socket and --port exclude each other: give one");
+  }
+  if (options.threads < 1 || options.threads > kMaxServeThreads) {
+    return invalid(fmt::format("--threads {}: from 1 to {}", options.threads, kMaxServeThreads));
+  }
+  return {};
+}
+
+Result<std::string> absolute_path(const std::string& path) {
+  std::error_code failure;
+  auto absolute = std::filesystem::absolute(path, failure);
+  if (failure) return os_error(failure.value(), path);
+  return absolute.lexically_normal().string();
+}
+
+// What the server itself will check, while the error can still be told with its exit code.
+Result<void> check_volume(const ServeOptions& options, const std::string& store) {
+  ExportsOptions exports;
+  exports.store_path = store;
+  exports.store.io = options.io;
+  if (!options.volume.empty()) {
+    TRY_ASSIGN(exports.only, parse_volume_name(options.volume));
+  }
+  return Exports::check(exports);
+}
+
+// "_" is no first letter of a disk's name.
+Result<std::string> default_socket_path(const ServeOptions& options, const std::string& store) {
+  const std::string directory = store + "/run";
+  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) return os_error(errno, directory);
+  return fmt::format("{}/{}.sock", directory, options.volume.empty() ? "_all" : options.volume);
+}
+
+Result<Listener> listen(const ServeOptions& options, const std::string& store) {
+  if (options.port) return Listener::on_tcp(options.bind_address, *options.port);
+  std::string path = options.socket_path;
+  if (path.empty()) {
+    TRY_ASSIGN(path, default_socket_path(options, store));
+  }
+  TRY_ASSIGN(path, absolute_path(path));
+  return Listener::on_unix_socket(path);
+}
+
+std::string uri_of(const ServeOptions& options, const Listener& listener) {
+  if (!options.port) return unix_nbd_uri(options.volume, listener.path());
+  const bool is_any = options.bind_address == "0.0.0.0" || options.bind_address == "::";
+  const std::string host = is_any ? "localhost" : options.bind_address;
+  return tcp_nbd_uri(options.volume, host, listener.port());
+}
+
+Result<void> announce(const ServeOptions& options, const Listener& listener) {
+  const std::string uri = uri_of(options, listener);
+  std::string line = uri;
+  if (options.json) {
+    nlohmann::ordered_json object{{"uri", uri}};
+    if (options.port) {
+      object["port"] = listener.port();
+    } else {
+      object["socket"] = listener.path();
+    }
+    object["pid"] = ::getpid();
+    line = object.dump();
+  }
+  if (std::fprintf(stdout, "%s\n", line.c_str()) < 0 || std::fflush(stdout) != 0) {
+    return os_error(errno, "printing the URI");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<int> serve(const ServeOptions& options) {
+  TRY(check_options(options));
+  TRY_ASSIGN(std::string store, absolute_path(options.store));
+  TRY(check_volume(options, store));
+  TRY_ASSIGN(NbdkitCommand command, nbdkit_command(options, store));
+  TRY_ASSIGN(Listener listener, listen(options, store));
+  if (listener.is_open_to_others()) {
+    fmt::print(
+        stderr,
+        "casdisk: warning: whoever reaches {} port {} can read and write: NBD here has neither "
+        "passwords nor encryption\n",
+        options.bind_address, listener.port());
+  }
+  Supervisor supervisor(listener, std::move(command),
+                        options.volume.empty() ? "all disks" : options.volume);
+  TRY(supervisor.run([&] { return announce(options, listener); }));
+  return 0;
+}
+
+}  // namespace casdisk
