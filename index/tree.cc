@@ -59,11 +59,17 @@ uint32_t levels_for(uint64_t chunk_count) {
   return levels;
 }
 
-Result<Page> load_page(ChunkStore& store, const ChunkId& id, uint8_t level) {
-  auto object = store.get(id);
-  if (!object.ok()) return in_page(std::move(object.error()), id, level);
-  auto view = PageView::parse(*object.value(), level);
-  if (!view.ok()) return in_page(std::move(view.error()), id, level);
+Result<Page> page_under(ChunkStore& store, const Entry& entry, uint32_t level) {
+  if (entry.state != EntryState::kId) {
+    Page page;
+    page.level = uint8_t(level);
+    page.entries.fill(entry);
+    return page;
+  }
+  auto object = store.get(entry.id);
+  if (!object.ok()) return in_page(std::move(object.error()), entry.id, level);
+  auto view = PageView::parse(*object.value(), uint8_t(level));
+  if (!view.ok()) return in_page(std::move(view.error()), entry.id, level);
   return view.value().unpack();
 }
 

@@ -71,7 +71,8 @@ Result<void> diff(ChunkStore& store, const Tree& before, const Tree& after,
 // What a tree names and the store does not have is damage, not an answer.
 Error missing_is_damage(Error error);
 
-// A page of a tree, checked. For edit and diff.
-Result<Page> load_page(ChunkStore& store, const ChunkId& id, uint8_t level);
+// The page that an entry above `level` stands for: loaded and checked, or uniform. For edit and
+// diff.
+Result<Page> page_under(ChunkStore& store, const Entry& entry, uint32_t level);
 
 }  // namespace casdisk

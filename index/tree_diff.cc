@@ -9,15 +9,6 @@ struct Differ {
   const std::function<bool(const Difference&)>& visit;
   bool stopped = false;
 
-  // The 256 children of an entry that stands for a page of `level`.
-  Result<Page> children(const Entry& entry, uint32_t level) {
-    if (entry.state == EntryState::kId) return load_page(store, entry.id, uint8_t(level));
-    Page page;
-    page.level = uint8_t(level);
-    page.entries.fill(entry);
-    return page;
-  }
-
   Result<void> compare(const Entry& before, const Entry& after, uint32_t levels, uint64_t base) {
     if (before == after || stopped) return {};
     if (levels == 0) {
@@ -25,8 +16,8 @@ struct Differ {
       return {};
     }
     uint32_t level = levels - 1;
-    TRY_ASSIGN(Page old_page, children(before, level));
-    TRY_ASSIGN(Page new_page, children(after, level));
+    TRY_ASSIGN(Page old_page, page_under(store, before, level));
+    TRY_ASSIGN(Page new_page, page_under(store, after, level));
     for (uint32_t slot = 0; slot < kPageEntries && !stopped; slot++) {
       TRY(compare(old_page.entries[slot], new_page.entries[slot], level,
                   base + (uint64_t(slot) << (8 * level))));

@@ -9,14 +9,6 @@ namespace {
 struct Editor {
   ChunkStore& store;
 
-  Result<Page> expand(const Entry& entry, uint32_t level) {
-    if (entry.state == EntryState::kId) return load_page(store, entry.id, uint8_t(level));
-    Page page;
-    page.level = uint8_t(level);
-    page.entries.fill(entry);
-    return page;
-  }
-
   // A uniform page collapses into its parent's entry; any other is put under its hash.
   Result<Entry> collapse(const Page& page) {
     const Entry& first = page.entries[0];
@@ -31,7 +23,7 @@ struct Editor {
   // `changes` all lie in the page of this level that begins at chunk `base`.
   Result<Entry> apply(const Entry& entry, uint32_t level, uint64_t base,
                       std::span<const Change> changes) {
-    TRY_ASSIGN(Page page, expand(entry, level));
+    TRY_ASSIGN(Page page, page_under(store, entry, level));
     uint64_t span = uint64_t(1) << (8 * level);
     while (!changes.empty()) {
       uint64_t slot = (changes.front().chunk - base) / span;
@@ -56,7 +48,7 @@ struct Editor {
     if (base >= end) return Entry::absent();
     if (entry.state == EntryState::kAbsent || base + span <= end) return entry;
     uint32_t level = levels - 1;
-    TRY_ASSIGN(Page page, expand(entry, level));
+    TRY_ASSIGN(Page page, page_under(store, entry, level));
     for (uint32_t slot = 0; slot < kPageEntries; slot++) {
       uint64_t child_base = base + (uint64_t(slot) << (8 * level));
       TRY_ASSIGN(page.entries[slot], cut(page.entries[slot], level, child_base, end));
@@ -87,7 +79,7 @@ Result<Tree> resize(ChunkStore& store, const Tree& tree, uint64_t chunk_count) {
     TRY_ASSIGN(resized.root, editor.cut(tree.root, levels, 0, chunk_count));
   }
   for (; levels > wanted && resized.root.state == EntryState::kId; levels--) {
-    TRY_ASSIGN(Page page, load_page(store, resized.root.id, uint8_t(levels - 1)));
+    TRY_ASSIGN(Page page, page_under(store, resized.root, levels - 1));
     resized.root = page.entries[0];
   }
   for (; levels < wanted && resized.root.state != EntryState::kAbsent; levels++) {
