@@ -4,6 +4,16 @@
 
 namespace casdisk {
 
+PackWriter::~PackWriter() {
+  for (const auto& pack : unsynced_) {
+    if (pack->sync_end == 0) {
+      (void)packs_.remove(pack_file_name(pack->id));
+    } else {
+      (void)pack->file->resize(pack->sync_end);
+    }
+  }
+}
+
 Result<PackLocation> PackWriter::append(std::span<const std::byte> record) {
   CHECK(!record.empty() && record.size() <= kMaxRecordBytes);
   std::lock_guard lock(mutex_);
@@ -50,7 +60,10 @@ Result<void> PackWriter::sync() {
   {
     std::lock_guard lock(mutex_);
     packs = std::exchange(unsynced_, {});
-    for (const auto& pack : packs) pack->unsynced = false;
+    for (const auto& pack : packs) {
+      pack->unsynced = false;
+      pack->sync_end = pack->end;
+    }
     names_unsynced = std::exchange(names_unsynced_, false);
   }
   auto synced = sync_packs(packs, names_unsynced);

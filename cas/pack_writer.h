@@ -2,7 +2,9 @@
 //
 // A pack's file is made at the first append. A pack is closed when it is full, when
 // an append to it failed and when a sync failed; what was appended to it before a failed append
-// stays valid. Safe to call from any thread, but for sync(): one at a time, beside any appends.
+// stays valid. What no sync was to cover goes with the writer: nobody can have been told of it, and
+// its space would be lost. Safe to call from any thread, but for sync(): one at a time, beside any
+// appends.
 #pragma once
 
 #include <algorithm>
@@ -24,6 +26,9 @@ class PackWriter {
       : packs_(packs),
         locations_(locations),
         max_pack_bytes_(std::min(max_pack_bytes, kMaxPackBytes)) {}
+  ~PackWriter();
+  PackWriter(const PackWriter&) = delete;
+  PackWriter& operator=(const PackWriter&) = delete;
 
   // Appends a whole record (encode_record). Readable at its location when this returns, also by
   // other processes and when this one dies; durable after the next sync().
@@ -39,6 +44,7 @@ class PackWriter {
     std::unique_ptr<File> file;
     // Guarded by mutex_.
     uint64_t end = 0;
+    uint64_t sync_end = 0;  // as of the last sync, whatever came of that; 0: there was none
     bool unsynced = false;
     bool lost = false;  // a sync failed: no later one could be believed
   };

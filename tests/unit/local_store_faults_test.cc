@@ -71,6 +71,36 @@ TEST_F(LocalStoreFaultsTest, FullFileSystemLeavesNoEmptyPacks) {
   EXPECT_EQ(pack_count(), 1u);
 }
 
+TEST_F(LocalStoreFaultsTest, WhatNoSyncWasToCoverIsGivenBackInTheEnd) {
+  ASSERT_OK(put(1));
+  ASSERT_OK(store_->sync());
+  auto synced_bytes = std::filesystem::file_size(pack(1));
+  ASSERT_OK(put(2));
+  plan_.fail(FileOperation::kWrite, 1, ENOSPC);
+  ASSERT_FAULT(put(3), Fault::kNoSpace);
+  ASSERT_OK(put(4));
+  EXPECT_EQ(pack_count(), 2u);
+  reopen();
+  EXPECT_EQ(pack_count(), 1u);
+  EXPECT_EQ(std::filesystem::file_size(pack(1)), synced_bytes);
+  expect_readable(1);
+  EXPECT_FAULT(store_->get(id_of(2)), Fault::kNotFound);
+}
+
+TEST_F(LocalStoreFaultsTest, WhatASyncMayHaveReachedIsNotGivenBack) {
+  LocalStoreOptions small;
+  small.map_bytes = 256 << 10;
+  reopen(small);
+  // The table is full: its transaction fails, after the pack was synced.
+  uint64_t seed = 0;
+  do {
+    ASSERT_OK(put(++seed));
+  } while (store_->sync().ok());
+  auto bytes = std::filesystem::file_size(pack(1));
+  reopen();
+  EXPECT_EQ(std::filesystem::file_size(pack(1)), bytes);
+}
+
 TEST_F(LocalStoreFaultsTest, PackThatCannotBeMade) {
   plan_.fail(FileOperation::kOpen, 1, EMFILE);
   EXPECT_FAULT(put(1), Fault::kIo);
