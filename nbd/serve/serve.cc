@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -65,11 +66,25 @@ Result<Listener> listen(const ServeOptions& options, const std::string& store) {
   return Listener::on_unix_socket(path);
 }
 
+bool is_any_address(const std::string& address) { return address == "0.0.0.0" || address == "::"; }
+
+// Works on this machine, whatever its name resolves to elsewhere.
 std::string uri_of(const ServeOptions& options, const Listener& listener) {
   if (!options.port) return unix_nbd_uri(options.volume, listener.path());
-  const bool is_any = options.bind_address == "0.0.0.0" || options.bind_address == "::";
-  const std::string host = is_any ? "localhost" : options.bind_address;
+  const std::string host =
+      is_any_address(options.bind_address) ? "localhost" : options.bind_address;
   return tcp_nbd_uri(options.volume, host, listener.port());
+}
+
+void warn_of_others(const ServeOptions& options, const Listener& listener) {
+  fmt::print(stderr,
+             "casdisk: warning: whoever reaches {} port {} can read{}: NBD here has neither "
+             "passwords nor encryption\n",
+             options.bind_address, listener.port(), options.read_only ? "" : " and write");
+  char host[HOST_NAME_MAX + 1] = {};
+  if (!is_any_address(options.bind_address) || ::gethostname(host, sizeof(host) - 1) != 0) return;
+  fmt::print(stderr, "casdisk: from other machines: {}\n",
+             tcp_nbd_uri(options.volume, host, listener.port()));
 }
 
 Result<void> announce(const ServeOptions& options, const Listener& listener) {
@@ -99,13 +114,7 @@ Result<int> serve(const ServeOptions& options) {
   TRY(check_volume(options, store));
   TRY_ASSIGN(NbdkitCommand command, nbdkit_command(options, store));
   TRY_ASSIGN(Listener listener, listen(options, store));
-  if (listener.is_open_to_others()) {
-    fmt::print(
-        stderr,
-        "casdisk: warning: whoever reaches {} port {} can read and write: NBD here has neither "
-        "passwords nor encryption\n",
-        options.bind_address, listener.port());
-  }
+  if (listener.is_open_to_others()) warn_of_others(options, listener);
   Supervisor supervisor(listener, std::move(command),
                         options.volume.empty() ? "all disks" : options.volume);
   TRY(supervisor.run([&] { return announce(options, listener); }));

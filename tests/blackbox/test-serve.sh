@@ -60,6 +60,8 @@ fails 4 "port ${port%/web} of 127.0.0.1 is busy" other --port "${port%/web}"
 stop_nbdkit "$serve_pid"
 start_serve web --port 0 --bind 0.0.0.0
 grep -q "warning: whoever reaches" "$serve_log" || fail "no warning"
+grep -q "from other machines: nbd://$(uname -n):" "$serve_log" || fail "no host: $(cat "$serve_log")"
+[ "${uri%:*}" = nbd://localhost ] && [ "$(nbdinfo --size "$uri")" = 16777216 ] || fail "uri $uri"
 stop_nbdkit "$serve_pid"
 
 # Mistakes.
