@@ -1,5 +1,7 @@
 #include "nbd/image/stream_sink.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +10,24 @@
 #include "nbd/cli/interrupt.h"
 
 namespace casdisk {
+namespace {
+
+// At the end of a regular file what is skipped reads as zeros; a file opened to append (>>) puts
+// each write at its end, so nothing can be skipped there.
+bool is_at_the_end_of_a_file(int descriptor) {
+  struct stat status;
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) return false;
+  if ((::fcntl(descriptor, F_GETFL) & O_APPEND) != 0) return false;
+  return ::lseek(descriptor, 0, SEEK_CUR) >= status.st_size;
+}
+
+}  // namespace
+
+StreamSink::StreamSink(int descriptor, Ownership ownership, std::string name)
+    : descriptor_(descriptor),
+      ownership_(ownership),
+      name_(std::move(name)),
+      makes_holes_(is_at_the_end_of_a_file(descriptor)) {}
 
 StreamSink::~StreamSink() {
   if (ownership_ == Ownership::kOwned) ::close(descriptor_);
@@ -26,6 +46,10 @@ Result<void> StreamSink::write(uint64_t, std::span<const std::byte> bytes) {
 }
 
 Result<void> StreamSink::zero(uint64_t offset, uint64_t length) {
+  if (makes_holes_) {
+    if (::lseek(descriptor_, off_t(length), SEEK_CUR) < 0) return os_error(errno, name_);
+    return {};
+  }
   const Bytes zeros(std::min<uint64_t>(length, kPieceBytes));
   for (uint64_t done = 0; done < length;) {
     uint64_t count = std::min<uint64_t>(zeros.size(), length - done);
@@ -36,6 +60,10 @@ Result<void> StreamSink::zero(uint64_t offset, uint64_t length) {
 }
 
 Result<void> StreamSink::finish() {
+  // A hole at the end is only there once the file is that long.
+  if (makes_holes_ && ::ftruncate(descriptor_, ::lseek(descriptor_, 0, SEEK_CUR)) != 0) {
+    return os_error(errno, name_);
+  }
   // Pipes and devices such as /dev/null have nothing to sync.
   if (::fsync(descriptor_) == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP) return {};
   return os_error(errno, name_ + ": sync");

@@ -1,5 +1,5 @@
-// StreamSink: the image written from its first byte to its last, to a pipe, a terminal's
-// redirection or a character device.
+// StreamSink: the image written from its first byte to its last, to a pipe, a character device or
+// the file that a shell redirected stdout to, where zeros become holes.
 #pragma once
 
 #include <string>
@@ -12,8 +12,7 @@ class StreamSink : public ImageSink {
  public:
   enum class Ownership { kBorrowed, kOwned };  // kOwned: closes the descriptor in the end
 
-  StreamSink(int descriptor, Ownership ownership, std::string name)
-      : descriptor_(descriptor), ownership_(ownership), name_(std::move(name)) {}
+  StreamSink(int descriptor, Ownership ownership, std::string name);
   ~StreamSink() override;
   StreamSink(const StreamSink&) = delete;
   StreamSink& operator=(const StreamSink&) = delete;
@@ -28,6 +27,7 @@ class StreamSink : public ImageSink {
   const int descriptor_;
   const Ownership ownership_;
   const std::string name_;
+  const bool makes_holes_;
 };
 
 }  // namespace casdisk

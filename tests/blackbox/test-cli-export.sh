@@ -27,6 +27,17 @@ echo old >out
 "$CASDISK" export a out --force --threads 1 >/dev/null
 same_bytes image out
 "$CASDISK" export a - | cmp - image
+# A file behind stdout has holes too, wherever the image begins in it; one that is appended to has zeros.
+{ printf "head" && "$CASDISK" export a - && printf "tail"; } >redirected
+{ printf "head" && cat image && printf "tail"; } | cmp - redirected
+[ $(($(stat -c %b redirected) * 512)) -le $((allocated + (1 << 20))) ] || fail "$(stat redirected)"
+head -c 1M /dev/urandom >appended
+head -c 1M appended >before
+"$CASDISK" export a - >>appended
+cat before image | cmp - appended
+head -c 40000001 /dev/urandom >over # not cut to nothing first: zeros are written over what was there
+"$CASDISK" export a - 1<>over
+same_bytes image over
 "$CASDISK" export a /dev/null >/dev/null
 
 truncate -s 40000001 target
