@@ -51,6 +51,15 @@ std::optional<ImageFormat> image_format(std::span<const std::byte> head) {
   return std::nullopt;
 }
 
+// The header's words, little-endian: 0x158 where the blocks begin in the file, 0x178 bytes of a
+// block, 0x184 how many are allocated.
+std::optional<uint64_t> vdi_file_bytes(std::span<const std::byte> head) {
+  auto format = image_format(head);
+  if (!format || format->name != "vdi" || head.size() < 0x188) return std::nullopt;
+  auto word = [&](size_t at) { return uint64_t(load_le<uint32_t>(head.data() + at)); };
+  return word(0x158) + word(0x178) * word(0x184);
+}
+
 bool is_known_format(std::string_view name) {
   return std::find(std::begin(kFormats), std::end(kFormats), name) != std::end(kFormats);
 }

@@ -1,6 +1,7 @@
 // What an image file is, by its first bytes. Pure functions.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,6 +21,10 @@ struct ImageFormat {
 
 // Nothing: no format we know, so the bytes are a raw image.
 std::optional<ImageFormat> image_format(std::span<const std::byte> head);
+
+// How long the VDI image of this head must be at least: qemu-img does not check that. Nothing when
+// the head is not one, or is too short to tell.
+std::optional<uint64_t> vdi_file_bytes(std::span<const std::byte> head);
 
 // Whether --format may name it: "raw" and what qemu-nbd opens.
 bool is_known_format(std::string_view name);

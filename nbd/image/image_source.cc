@@ -48,7 +48,33 @@ Result<OpenedSource> open_stdin(const std::optional<std::string>& format,
   return OpenedSource{std::move(stream), "raw", false};
 }
 
-Result<OpenedSource> open_through_qemu(const std::string& path, const std::string& format,
+// What begins a regular file; nothing of anything else.
+Result<Bytes> head_of_file(FileSystem& file_system, const std::string& path) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0) return os_error(errno, path);
+  if (!S_ISREG(status.st_mode)) return Bytes();
+  TRY_ASSIGN(auto file, file_system.open_foreign(path));
+  TRY_ASSIGN(uint64_t size_bytes, file->size());
+  Bytes head(std::min<uint64_t>(kImageHeadBytes, size_bytes));
+  TRY(file->read(0, head));
+  return head;
+}
+
+Result<void> check_vdi_length(FileSystem& file_system, const std::string& path) {
+  TRY_ASSIGN(Bytes head, head_of_file(file_system, path));
+  std::optional<uint64_t> needed_bytes = vdi_file_bytes(head);
+  if (!needed_bytes) return {};
+  TRY_ASSIGN(auto file, file_system.open_foreign(path));
+  TRY_ASSIGN(uint64_t size_bytes, file->size());
+  if (size_bytes >= *needed_bytes) return {};
+  return Error{Fault::kDamaged, 0,
+               fmt::format("{} was cut short: {} bytes, and its header speaks of {}; get the whole "
+                           "image",
+                           path, size_bytes, *needed_bytes)};
+}
+
+Result<OpenedSource> open_through_qemu(FileSystem& file_system, const std::string& path,
+                                       const std::string& format,
                                        const std::function<bool()>& stop) {
   auto program = find_qemu_tool("qemu-nbd");
   if (!program.ok()) {
@@ -60,23 +86,12 @@ Result<OpenedSource> open_through_qemu(const std::string& path, const std::strin
   std::error_code failure;
   std::string absolute = std::filesystem::absolute(path, failure);
   if (failure) return os_error(failure.value(), path);
+  if (format == "vdi") TRY(check_vdi_length(file_system, absolute));
   TRY(check_image(absolute, format, stop));
   std::vector<std::string> command = {program.value(), "--read-only", "--format=" + format, "--",
                                       absolute};
   TRY_ASSIGN(auto client, NbdClient::connect_command(std::move(command), path, stop));
   return OpenedSource{std::make_unique<NbdImage>(std::move(client)), format, false};
-}
-
-Result<std::optional<ImageFormat>> format_of_file(FileSystem& file_system,
-                                                  const std::string& path) {
-  struct stat status;
-  if (::stat(path.c_str(), &status) != 0) return os_error(errno, path);
-  if (!S_ISREG(status.st_mode)) return std::optional<ImageFormat>();
-  TRY_ASSIGN(auto file, file_system.open_foreign(path));
-  TRY_ASSIGN(uint64_t size_bytes, file->size());
-  Bytes head(std::min<uint64_t>(kImageHeadBytes, size_bytes));
-  TRY(file->read(0, head));
-  return image_format(head);
 }
 
 }  // namespace
@@ -96,12 +111,25 @@ Result<OpenedSource> open_image_source(FileSystem& file_system, const std::strin
     TRY_ASSIGN(auto client, NbdClient::connect_uri(text, stop));
     return OpenedSource{std::make_unique<NbdImage>(std::move(client)), "nbd", false};
   }
-  if (format && *format != "raw") return open_through_qemu(text, *format, stop);
+  std::error_code failure;
+  if (text.empty()) {
+    return Error{Fault::kInvalid, 0, "SRC is empty: name a file, a device, - or an NBD URI"};
+  }
+  if (text.find("://") != text.npos && !std::filesystem::exists(text, failure)) {
+    return Error{Fault::kInvalid, 0,
+                 fmt::format("{} is no file, and of URIs only those of NBD are read; download it "
+                             "first",
+                             text)};
+  }
+  if (format && *format != "raw") {
+    return open_through_qemu(file_system, text, *format, stop);
+  }
   if (!format) {
-    TRY_ASSIGN(auto found, format_of_file(file_system, text));
+    TRY_ASSIGN(Bytes head, head_of_file(file_system, text));
+    auto found = image_format(head);
     if (found && found->is_compressed) return compressed(text, found->name);
     if (found) {
-      TRY_ASSIGN(auto opened, open_through_qemu(text, std::string(found->name), stop));
+      TRY_ASSIGN(auto opened, open_through_qemu(file_system, text, std::string(found->name), stop));
       opened.was_detected = true;
       return opened;
     }

@@ -36,6 +36,18 @@ TEST(ImageFormat, EverythingElseIsRaw) {
   EXPECT_EQ(format_of(std::string(4096, '\0')), "raw");
 }
 
+TEST(ImageFormat, TheHeaderOfAVdiImageSaysHowLongItIs) {
+  Bytes head(512);
+  store_le<uint32_t>(&head[0x40], 0xbeda107f);
+  store_le<uint32_t>(&head[0x158], 0x2000);
+  store_le<uint32_t>(&head[0x178], 1 << 20);
+  store_le<uint32_t>(&head[0x184], 5000);
+  EXPECT_EQ(vdi_file_bytes(head), 0x2000 + (uint64_t(5000) << 20));
+  EXPECT_EQ(vdi_file_bytes(std::span(head).first(0x187)), std::nullopt);
+  head[0x40] = std::byte(0);
+  EXPECT_EQ(vdi_file_bytes(head), std::nullopt);
+}
+
 TEST(ImageFormat, NamesThatMayBeAskedFor) {
   for (const char* name : {"raw", "qcow2", "vmdk", "vhdx", "vdi"})
     EXPECT_TRUE(is_known_format(name));
