@@ -66,6 +66,20 @@ Result<std::vector<LogEntry>> log_entries(Store& store, const VolumeName& name) 
   return entries;
 }
 
+// DISK NAME, DISK@NAME, or DISK alone: then without a checkpoint. `ls` and `log` print DISK@NAME,
+// so that is taken for a NAME too.
+Result<VolumeName> named_checkpoint(const Arguments& arguments) {
+  TRY_ASSIGN(VolumeName name, parse_volume_name(arguments.positional(0)));
+  if (arguments.positional_count() < 2) return name;
+  TRY_ASSIGN(name.disk, disk_name(name.text()));
+  name.checkpoint = arguments.positional(1);
+  if (name.checkpoint.starts_with(name.disk + "@")) {
+    name.checkpoint.erase(0, name.disk.size() + 1);
+  }
+  TRY(check_name(name.checkpoint, "checkpoint"));
+  return name;
+}
+
 }  // namespace
 
 Syntax checkpoint_syntax() {
@@ -81,12 +95,7 @@ Syntax checkpoint_syntax() {
 }
 
 Result<int> run_checkpoint(Session& session, const Arguments& arguments) {
-  TRY_ASSIGN(VolumeName name, parse_volume_name(arguments.positional(0)));
-  if (arguments.positional_count() > 1) {
-    TRY_ASSIGN(name.disk, disk_name(name.text()));
-    name.checkpoint = arguments.positional(1);
-    TRY(check_name(name.checkpoint, "checkpoint"));
-  }
+  TRY_ASSIGN(VolumeName name, named_checkpoint(arguments));
   TRY_ASSIGN(unsigned threads, threads_of(arguments));
   TRY_ASSIGN(Store * store, session.store());
   TRY_ASSIGN(DiskSummary disk, summarize_disk(*store, name.disk));
@@ -107,18 +116,22 @@ Result<int> run_checkpoint(Session& session, const Arguments& arguments) {
 
 Syntax rollback_syntax() {
   return {
-      .positionals = {{"DISK"}, {"NAME"}},
+      .positionals = {{"DISK"}, {"NAME", false}},
       .about =
           "DISK, which nobody serves, becomes what it was at DISK@NAME, its size too. What was\n"
-          "written since and is in no checkpoint is dropped; checkpoints stay.",
+          "written since and is in no checkpoint is dropped; checkpoints stay. DISK NAME may be\n"
+          "written DISK@NAME.",
       .examples = "  casdisk rollback web before-upgrade\n"};
 }
 
 Result<int> run_rollback(Session& session, const Arguments& arguments) {
-  VolumeName name;
-  TRY_ASSIGN(name.disk, disk_name(arguments.positional(0)));
-  name.checkpoint = arguments.positional(1);
-  TRY(check_name(name.checkpoint, "checkpoint"));
+  TRY_ASSIGN(VolumeName name, named_checkpoint(arguments));
+  if (!name.is_checkpoint()) {
+    return Error{Fault::kInvalid, 0,
+                 fmt::format("rollback: name the checkpoint too; `casdisk log {}` lists those of "
+                             "the disk",
+                             name.disk)};
+  }
   TRY_ASSIGN(Store * store, session.store());
   {
     ProgressBar bar("roll back " + name.disk, std::nullopt, session.progress());

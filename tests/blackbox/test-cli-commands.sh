@@ -79,7 +79,11 @@ jq -e '.equal == false and .before_size_bytes == 10000000 and .after_size_bytes 
 refuses 1 "nothing" diff a nothing
 
 json '.disk == "a" and .checkpoint.name == "a@one"' rollback a one
+json '.checkpoint.name == "a@one"' rollback a@one
+json '.checkpoint.name == "a@one"' rollback a a@one
 refuses 1 "nothing" rollback a nothing
+refuses 2 "casdisk log a" rollback a
+refuses 2 "checkpoint name" rollback a b@one
 json '[.checkpoints[].state] == ["kept", "aside", "aside", "aside", "aside"]' log a
 json '.equal' diff a a@one
 json '.removed == "a@one"' rm a@one
