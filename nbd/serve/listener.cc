@@ -59,6 +59,20 @@ Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
   return {};
 }
 
+// REQUIRES: the lock on `path` is held.
+Result<int> bound_socket(const std::string& path, const sockaddr_un& address) {
+  TRY(remove_stale(path, address));
+  int descriptor = ::socket(AF_UNIX, kStreamSocket, 0);
+  if (descriptor < 0) return os_error(errno, "socket");
+  if (::bind(descriptor, generic(address), sizeof(address)) == 0 &&
+      ::listen(descriptor, SOMAXCONN) == 0) {
+    return descriptor;
+  }
+  Error error = os_error(errno, "socket " + path);
+  ::close(descriptor);
+  return error;
+}
+
 struct AddressList {
   ~AddressList() {
     if (first != nullptr) ::freeaddrinfo(first);
@@ -86,16 +100,20 @@ uint16_t bound_port(int descriptor) {
 
 Result<Listener> Listener::on_unix_socket(const std::string& path) {
   TRY_ASSIGN(sockaddr_un address, unix_address(path));
-  TRY_ASSIGN(FileLock lock, FileLock::acquire(path + ".lock", "socket " + path));
-  TRY(remove_stale(path, address));
-  Listener listener(::socket(AF_UNIX, kStreamSocket, 0));
-  if (listener.descriptor_ < 0) return os_error(errno, "socket");
-  if (::bind(listener.descriptor_, generic(address), sizeof(address)) != 0) {
-    return os_error(errno, path);
+  const std::string lock_path = path + ".lock";
+  auto lock = FileLock::acquire(lock_path, "socket " + path);
+  if (!lock.ok()) {
+    if (lock.error().fault != Fault::kBusy) lock.error().context = "socket " + path;
+    return std::move(lock.error());
   }
+  auto descriptor = bound_socket(path, address);
+  if (!descriptor.ok()) {
+    ::unlink(lock_path.c_str());
+    return std::move(descriptor.error());
+  }
+  Listener listener(descriptor.value());
   listener.path_ = path;
-  listener.lock_ = std::move(lock);
-  if (::listen(listener.descriptor_, SOMAXCONN) != 0) return os_error(errno, path);
+  listener.lock_ = std::move(lock).value();
   return listener;
 }
 
@@ -118,6 +136,9 @@ Result<Listener> Listener::on_tcp(const std::string& address, uint16_t port) {
       ::listen(listener.descriptor_, SOMAXCONN) != 0) {
     if (errno == EADDRINUSE) {
       return Error{Fault::kBusy, 0, what + " is busy: another program listens on it"};
+    }
+    if (errno == EADDRNOTAVAIL) {
+      return Error{Fault::kInvalid, 0, what + ": this machine does not have that address"};
     }
     return os_error(errno, what);
   }

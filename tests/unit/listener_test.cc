@@ -65,6 +65,7 @@ TEST(Listener, SomebodyElsesSocketAndFileAreLeftAlone) {
   ::close(::open(file.c_str(), O_CREAT | O_WRONLY, 0600));
   EXPECT_FAULT(Listener::on_unix_socket(file), Fault::kExists);
   EXPECT_TRUE(std::filesystem::is_regular_file(file));
+  EXPECT_FALSE(std::filesystem::exists(file + ".lock"));
 }
 
 TEST(Listener, APathThatIsTooLongIsSaidToBe) {
