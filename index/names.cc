@@ -21,7 +21,7 @@ Result<void> check_name(std::string_view name, std::string_view what) {
   auto invalid = [&](std::string_view why) {
     return Error{Fault::kInvalid, 0, fmt::format("{} name {:?}: {}", what, name, why)};
   };
-  if (name.empty()) return invalid("is empty");
+  if (name.empty()) return invalid("must not be empty");
   if (name.size() > kMaxNameBytes) {
     return invalid(fmt::format("{} bytes, at most {} are allowed", name.size(), kMaxNameBytes));
   }

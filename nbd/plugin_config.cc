@@ -25,14 +25,14 @@ namespace {
 
 Error invalid(std::string context) { return Error{Fault::kInvalid, 0, std::move(context)}; }
 
-Result<uint64_t> cache_size(std::string_view value) {
-  TRY_ASSIGN(uint64_t bytes, parse_size(value, "cache="));
+}  // namespace
+
+Result<uint64_t> parse_cache_size(std::string_view value, std::string_view what) {
+  TRY_ASSIGN(uint64_t bytes, parse_size(value, what));
   if (bytes >= kMinCacheBytes && bytes <= kMaxCacheBytes) return bytes;
-  return invalid(fmt::format("cache={}: from {} to {} are allowed", value,
+  return invalid(fmt::format("{} {}: from {} to {} are allowed", what, value,
                              size_text(kMinCacheBytes), size_text(kMaxCacheBytes)));
 }
-
-}  // namespace
 
 Result<void> set_parameter(PluginConfig& config, std::string_view key, std::string_view value) {
   if (key == "store") {
@@ -41,7 +41,7 @@ Result<void> set_parameter(PluginConfig& config, std::string_view key, std::stri
   } else if (key == "disk") {
     TRY_ASSIGN(config.disk, parse_volume_name(value));
   } else if (key == "cache") {
-    TRY_ASSIGN(config.cache_bytes, cache_size(value));
+    TRY_ASSIGN(config.cache_bytes, parse_cache_size(value, "cache="));
   } else if (key == "io") {
     auto choice = io_choice_from_name(value);
     if (!choice) return invalid(fmt::format("io={}: give auto, uring or posix", value));

@@ -19,9 +19,12 @@ struct PluginConfig {
   IoChoice io = IoChoice::kAuto;
 };
 
-// The least and the most that cache= takes: one index page with its chunk, and 1 TiB.
+// The least and the most that a cache may have: some index pages with their chunks, and 1 TiB.
 inline constexpr uint64_t kMinCacheBytes = uint64_t(1) << 20;
 inline constexpr uint64_t kMaxCacheBytes = uint64_t(1) << 40;
+
+// `what` is what the user calls it: "cache=", "--cache".
+Result<uint64_t> parse_cache_size(std::string_view value, std::string_view what);
 
 // Takes one key=value into `config`. kInvalid says what is wrong and what would be right; `config`
 // is as before then.

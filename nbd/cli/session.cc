@@ -6,6 +6,7 @@
 #include "index/checkpoint_view.h"
 #include "index/disk.h"
 #include "nbd/default_store.h"
+#include "nbd/plugin_config.h"
 
 namespace casdisk {
 
@@ -23,11 +24,16 @@ Result<GlobalOptions> global_options_of(const Arguments& arguments) {
     }
     options.io = *io;
   }
-  TRY_ASSIGN(options.cache_bytes, arguments.size("cache"));
+  if (auto text = arguments.text("cache")) {
+    TRY_ASSIGN(options.cache_bytes, parse_cache_size(*text, "--cache"));
+  }
   return options;
 }
 
 Result<std::string> Session::store_path() const {
+  if (options_.store && options_.store->empty()) {
+    return Error{Fault::kInvalid, 0, "--store is empty: give the directory of the store"};
+  }
   if (options_.store) return *options_.store;
   return default_store_path(StoreEnvironment::of_this_process());
 }

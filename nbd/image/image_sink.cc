@@ -40,6 +40,9 @@ Result<Sink> open_image_sink(FileSystem& file_system, const std::string& text, u
     TRY_ASSIGN(auto sink, NbdSink::open(std::move(client), size_bytes));
     return Sink(std::move(sink));
   }
+  if (text.empty()) {
+    return Error{Fault::kInvalid, 0, "DEST is empty: name a file, a device, - or an NBD URI"};
+  }
   struct stat status;
   if (::stat(text.c_str(), &status) == 0) {
     if (S_ISDIR(status.st_mode)) {

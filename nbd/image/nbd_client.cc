@@ -14,6 +14,14 @@ constexpr int kPollMs = 200;
 // Bounds the answer as well as the time between two looks at `stop`.
 constexpr uint64_t kExtentsWindowBytes = uint64_t(1) << 30;
 
+// libnbd's messages begin with the function that failed, "nbd_aio_connect_uri: ", which says
+// nothing to whoever runs a command.
+std::string without_function(std::string_view message) {
+  size_t colon = message.find(": ");
+  if (message.starts_with("nbd_") && colon != message.npos) message.remove_prefix(colon + 2);
+  return std::string(message);
+}
+
 }  // namespace
 
 NbdClient::NbdClient(nbd_handle* handle, std::string name, Stop stop)
@@ -31,7 +39,7 @@ Error NbdClient::failed(const std::string& what) const {
   int number = nbd_get_errno();
   const char* text = nbd_get_error();
   if (stop_()) return Error{Fault::kIo, EINTR, "stopped"};
-  std::string message = text == nullptr ? "unknown error" : text;
+  std::string message = text == nullptr ? "unknown error" : without_function(text);
   if (nbd_aio_is_dead(handle_) == 1 || nbd_aio_is_closed(handle_) == 1) {
     message = "the server ended the connection (" + message + ")";
   }

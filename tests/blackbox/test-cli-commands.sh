@@ -102,6 +102,7 @@ json '.disk_count == 3 and .checkpoint_count == 4 and .codec == "lz4" and .store
 json '.io == "posix"' info --io posix
 refuses 2 "uring" info --io sometimes
 refuses 2 "not a size" info --cache much
+refuses 2 "from 1M to 1T" info --cache 0
 json '.removed == "a"' rm a
 refuses 1 "disk.* a[; ]" info a
 refuses 1 "disk.* a[; ]" log a
@@ -115,6 +116,13 @@ refuses 2 "did you mean --fallback" create x --fallbck y
 refuses 2 "missing SRC" import
 refuses 2 "too many" ls x
 refuses 2 "no command"
+expect_exit 2 "$CASDISK" --store "" ls 2>err
+grep -q "is empty" err
+refuses 2 "must not be empty" info ""
+refuses 2 "SRC is empty" import "" x
+refuses 2 "DEST is empty" export b ""
+refuses 2 "download it" import http://localhost/x x
+refuses 2 "does not have that address" serve b --port 0 --bind 192.0.2.1
 refuses 2 "name one disk" serve
 refuses 2 "exclude" serve b --socket x --port 1
 expect_exit 0 "$CASDISK" --help >out

@@ -30,7 +30,7 @@ TEST(PluginConfig, SaysWhatIsWrongAndStaysAsItWas) {
   for (auto [key, value, words] : {
            Wrong{"disks", "web", "store=DIR, disk=NAME"},
            Wrong{"store", "", "empty"},
-           Wrong{"disk", "", "is empty"},
+           Wrong{"disk", "", "must not be empty"},
            Wrong{"disk", "../web", "begin with a letter"},
            Wrong{"disk", "web@", "checkpoint name"},
            Wrong{"cache", "much", "not a size"},
