@@ -102,11 +102,13 @@ Result<int> run_resize(Session& session, const Arguments& arguments) {
 }
 
 Syntax rm_syntax() {
-  return {.positionals = {{"X"}},
-          .about =
-              "Removes a disk with all its checkpoints, or one checkpoint, disk@checkpoint. Forks\n"
-              "keep what they have. The space is free once nothing needs its chunks.",
-          .examples = "  casdisk rm web\n  casdisk rm web@monday\n"};
+  return {
+      .positionals = {{"X"}},
+      .about =
+          "Removes a disk with all its checkpoints, or one checkpoint, disk@checkpoint. Forks\n"
+          "keep what they have. What was written and not sealed is free at once; chunks stay in\n"
+          "the store, where an import of the same finds them, until there is garbage collection.",
+      .examples = "  casdisk rm web\n  casdisk rm web@monday\n"};
 }
 
 Result<int> run_rm(Session& session, const Arguments& arguments) {
