@@ -142,7 +142,17 @@ Result<void> CatalogWriter::remove_head(const std::string& disk) {
 
 Result<void> CatalogWriter::put_checkpoint(uint64_t disk_uid, const std::string& name,
                                            const ChunkId& id, std::span<const std::byte> encoded) {
-  TRY(writer_.put(key_of('K', id.bytes), encoded));
+  TRY(put_checkpoint_record(id, encoded));
+  return name_checkpoint(disk_uid, name, id);
+}
+
+Result<void> CatalogWriter::put_checkpoint_record(const ChunkId& id,
+                                                  std::span<const std::byte> encoded) {
+  return writer_.put(key_of('K', id.bytes), encoded);
+}
+
+Result<void> CatalogWriter::name_checkpoint(uint64_t disk_uid, const std::string& name,
+                                            const ChunkId& id) {
   return writer_.put(checkpoint_name_key(disk_uid, name), id.bytes);
 }
 

@@ -4,10 +4,15 @@
 
 #include <algorithm>
 
-#include "cas/os/parallel.h"
 #include "index/disk.h"
 
 namespace casdisk {
+
+Error no_checkpoint(const VolumeName& name) {
+  return Error{Fault::kNotFound, 0,
+               fmt::format("no checkpoint {}; `casdisk log {}` lists those of the disk",
+                           name.text(), name.disk)};
+}
 
 Result<FoundCheckpoint> find_checkpoint(Store& store, const VolumeName& name) {
   for (bool sealed = false;; sealed = true) {
@@ -25,13 +30,8 @@ Result<FoundCheckpoint> find_checkpoint(Store& store, const VolumeName& name) {
       return {};
     }));
     if (found) return std::move(*found);
-    if (!pending || sealed) {
-      return Error{Fault::kNotFound, 0,
-                   fmt::format("no checkpoint {}; `casdisk log {}` lists those of the disk",
-                               name.text(), name.disk)};
-    }
-    TRY_ASSIGN(auto disk, Disk::open(store, name.disk, {}));
-    TRY(disk->seal(core_count(), [](uint64_t) {}));
+    if (!pending || sealed) return no_checkpoint(name);
+    TRY(settle_disk(store, name.disk, SealWhat::kFrozen));
   }
 }
 
@@ -40,6 +40,12 @@ Result<std::shared_ptr<CheckpointView>> CheckpointView::open(Store& store, const
   const CheckpointRecord& record = found.record;
   TRY_ASSIGN(Layers layers, store.sealed_layers(record.root, record.size_bytes, record.fallback));
   return std::shared_ptr<CheckpointView>(new CheckpointView(name.text(), std::move(layers)));
+}
+
+Result<std::shared_ptr<Volume>> CheckpointView::of(Store& store, const std::string& name,
+                                                   const Entry& root, uint64_t size_bytes) {
+  TRY_ASSIGN(Layers layers, store.sealed_layers(root, size_bytes, std::nullopt));
+  return std::shared_ptr<Volume>(new CheckpointView(name, std::move(layers)));
 }
 
 Result<void> CheckpointView::check_range(uint64_t offset, uint64_t length) const {

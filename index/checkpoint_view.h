@@ -14,8 +14,13 @@ namespace casdisk {
 class CheckpointView : public Volume {
  public:
   // A checkpoint that is not sealed yet is sealed first, under the disk's lease: kBusy when
-  // somebody else has it. kNotFound says what there is. The store outlives the view.
+  // somebody else has it and cannot be asked. kNotFound says what there is. The store outlives the
+  // view.
   static Result<std::shared_ptr<CheckpointView>> open(Store& store, const VolumeName& name);
+
+  // Any sealed content, as a volume of that name.
+  static Result<std::shared_ptr<Volume>> of(Store& store, const std::string& name,
+                                            const Entry& root, uint64_t size_bytes);
 
   const std::string& name() const override { return name_; }
   uint64_t size_bytes() const override { return layers_.size_bytes; }
@@ -45,5 +50,7 @@ struct FoundCheckpoint {
   CheckpointRecord record;
 };
 Result<FoundCheckpoint> find_checkpoint(Store& store, const VolumeName& name);
+
+Error no_checkpoint(const VolumeName& name);
 
 }  // namespace casdisk

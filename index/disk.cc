@@ -1,40 +1,74 @@
-// A disk's life: opening and recovery, its snapshot of layers, changes of its head.
+// A disk's life: opening and recovery, and changes of its head's record.
 #include "index/disk.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-namespace casdisk {
+#include "index/lineage.h"
 
-Disk::Disk(Store& store, std::string name, FileLock lease)
-    : store_(store), name_(std::move(name)), lease_(std::move(lease)) {}
+namespace casdisk {
+namespace {
+
+// The source of a fork, as its disk is called now.
+Result<std::string> disk_of_uid(Store& store, uint64_t uid) {
+  std::vector<NamedHead> heads;
+  TRY(store.catalog().view([&](CatalogReader& reader) -> Result<void> {
+    TRY_ASSIGN(heads, reader.heads());
+    return {};
+  }));
+  auto found = std::find_if(heads.begin(), heads.end(),
+                            [&](const NamedHead& named) { return named.head.uid == uid; });
+  if (found != heads.end()) return found->name;
+  return Error{Fault::kDamaged, 0,
+               fmt::format("the disk {:08x} that it was forked of is gone", uid)};
+}
+
+// Waits until the seal of its source has given a fork its root.
+Result<void> settle_origin(Store& store, const std::string& name) {
+  TRY_ASSIGN(HeadRecord head, store.catalog().head(name));
+  if (!head.origin) return {};
+  auto source = disk_of_uid(store, head.origin->disk_uid);
+  auto settled = source.ok() ? settle_disk(store, source.value(), SealWhat::kFrozen)
+                             : Result<void>(std::move(source.error()));
+  // It may have been settled by others in the meantime, whatever came of our own try.
+  TRY_ASSIGN(head, store.catalog().head(name));
+  if (!head.origin) return {};
+  if (settled.ok()) settled = Error{Fault::kDamaged, 0, "its source has no cut for it any more"};
+  settled.error().context = fmt::format("fork {}: {}", name, settled.error().context);
+  return settled;
+}
+
+}  // namespace
+
+Disk::Disk(Store& store, std::string name, FileLock lease, const DiskOptions& options)
+    : store_(store), name_(std::move(name)), lease_(std::move(lease)), options_(options) {}
 
 Result<std::shared_ptr<Disk>> Disk::open(Store& store, const std::string& name,
                                          const DiskOptions& options) {
+  TRY(settle_origin(store, name));
   TRY_ASSIGN(HeadRecord found, store.catalog().head(name));
   TRY_ASSIGN(FileLock lease, store.lease(name, found.uid));
-  std::shared_ptr<Disk> disk(new Disk(store, name, std::move(lease)));
+  std::shared_ptr<Disk> disk(new Disk(store, name, std::move(lease), options));
   // Under the lease nobody else changes the head; before, it may have been removed or made anew.
   TRY_ASSIGN(disk->head_, store.catalog().head(name));
-  if (disk->head_.uid != found.uid) {
+  if (disk->head_.uid != found.uid || disk->head_.origin) {
     return Error{Fault::kBusy, 0, fmt::format("disk {} was just replaced; try again", name)};
   }
-  TRY(disk->recover(options));
+  TRY(disk->recover());
   return disk;
 }
 
-Result<void> Disk::recover(const DiskOptions& options) {
+Result<void> Disk::recover() {
   uid_ = head_.uid;
-  size_bytes_ = head_.size_bytes;
-  if (head_.poisoned && !options.accept_poison) {
+  if (head_.poisoned && !options_.accept_poison) {
     return Error{
         Fault::kPoisoned, 0,
         fmt::format("disk {}: an earlier sync failed, so writes since the last flush may be "
                     "lost. Look at the device, then see `casdisk accept --help`",
                     name_)};
   }
-  TRY_ASSIGN(Layers layers, store_.sealed_layers(head_.root, size_bytes_, head_.fallback));
+  TRY_ASSIGN(Layers layers, store_.sealed_layers(head_.root, head_.size_bytes, head_.fallback));
   TRY_ASSIGN(directory_, store_.disk_directory(uid_, false));
   if (!directory_ && !head_.generations.empty()) {
     return Error{Fault::kDamaged, 0,
@@ -42,8 +76,9 @@ Result<void> Disk::recover(const DiskOptions& options) {
                              store_.path(), uid_)};
   }
   if (directory_) TRY(remove_leftovers(*directory_));
-  for (uint64_t number : head_.generations) {
-    auto generation = Generation::recover(place(), number, size_bytes_, options.accept_poison);
+  for (const HeadGeneration& made : head_.generations) {
+    auto generation =
+        Generation::recover(place(), made.number, made.size_bytes, options_.accept_poison);
     if (!generation.ok()) {
       Error error = std::move(generation.error());
       if (error.fault == Fault::kNotFound) error.fault = Fault::kDamaged;  // the head names it
@@ -53,7 +88,7 @@ Result<void> Disk::recover(const DiskOptions& options) {
     layers.generations.insert(layers.generations.begin(), std::move(generation).value());
   }
   layers.active = head_.active;
-  set_layers(std::move(layers));
+  gate_.set(std::move(layers));
   return {};
 }
 
@@ -63,8 +98,8 @@ Result<void> Disk::remove_leftovers(Directory& directory) {
   TRY_ASSIGN(auto names, directory.list());
   for (const std::string& name : names) {
     auto number = Generation::number_of(name);
-    bool ours = number && std::find(head_.generations.begin(), head_.generations.end(), *number) !=
-                              head_.generations.end();
+    bool ours = number && std::any_of(head_.generations.begin(), head_.generations.end(),
+                                      [&](const auto& made) { return made.number == *number; });
     if (number && !ours) TRY(directory.remove(name));
   }
   return {};
@@ -72,17 +107,6 @@ Result<void> Disk::remove_leftovers(Directory& directory) {
 
 GenerationPlace Disk::place() {
   return {&store_.file_system(), directory_.get(), [&store = store_] { return store.random(); }};
-}
-
-std::shared_ptr<const Layers> Disk::layers() const {
-  std::shared_lock lock(layers_mutex_);
-  return layers_;
-}
-
-void Disk::set_layers(Layers layers) {
-  auto fresh = std::make_shared<const Layers>(std::move(layers));
-  std::unique_lock lock(layers_mutex_);
-  layers_ = std::move(fresh);
 }
 
 HeadRecord Disk::head() const {
@@ -102,6 +126,18 @@ Result<void> Disk::update_head(
     TRY(change(writer, fresh));
     return writer.put_head(name_, fresh);
   }));
+  std::lock_guard lock(head_mutex_);
+  head_ = std::move(fresh);
+  return {};
+}
+
+// Others add to the pending checkpoints (group_checkpoint.h), and nothing else. REQUIRES:
+// change_mutex_ is held.
+Result<void> Disk::reload_head() {
+  TRY_ASSIGN(HeadRecord fresh, store_.catalog().head(name_));
+  if (fresh.uid != uid_) {
+    return Error{Fault::kNotFound, 0, fmt::format("disk {} was removed", name_)};
+  }
   std::lock_guard lock(head_mutex_);
   head_ = std::move(fresh);
   return {};
@@ -134,42 +170,6 @@ uint64_t Disk::dirty_bytes() const {
     if (allocated.ok()) bytes += allocated.value();
   }
   return bytes;
-}
-
-Result<void> Disk::start_generation() {
-  std::lock_guard lock(change_mutex_);
-  auto before = layers();
-  if (before->active) return {};  // somebody else just did
-  uint64_t number = 0;
-  {
-    std::lock_guard head_lock(head_mutex_);
-    if (head_.generations.size() >= kMaxGenerations) {
-      return Error{Fault::kBusy, 0,
-                   fmt::format("disk {} has {} unsealed generations; let them be sealed first",
-                               name_, head_.generations.size())};
-    }
-    number = head_.next_generation;
-  }
-  // Also when the directory is there: who made it may have ended before its name was synced.
-  TRY_ASSIGN(auto directory, store_.disk_directory(uid_, true));
-  if (!directory_) directory_ = std::move(directory);
-  auto created = Generation::create(place(), number, size_bytes_);
-  if (!created.ok()) {
-    note_poison(created.error());
-    return std::move(created.error());
-  }
-  auto generation = std::move(created).value();
-  TRY(update_head([&](CatalogWriter&, HeadRecord& head) -> Result<void> {
-    head.generations.push_back(number);
-    head.next_generation = number + 1;
-    head.active = true;
-    return {};
-  }));
-  Layers after = *before;
-  after.generations.insert(after.generations.begin(), std::move(generation));
-  after.active = true;
-  set_layers(std::move(after));
-  return {};
 }
 
 }  // namespace casdisk

@@ -11,58 +11,106 @@ namespace {
 constexpr uint64_t round_down(uint64_t value) { return value / kBlockBytes * kBlockBytes; }
 constexpr uint64_t round_up(uint64_t value) { return round_down(value + kBlockBytes - 1); }
 
+// The block as it is, with the part of `from` (which begins at `offset`) that falls into it.
+Result<Bytes> merged_block(const Layers& layers, uint64_t block, uint64_t offset,
+                           std::span<const std::byte> from) {
+  uint64_t begin = block * kBlockBytes, end = std::min(begin + kBlockBytes, layers.size_bytes);
+  uint64_t from_begin = std::max(begin, offset);
+  uint64_t from_end = std::min(end, offset + from.size());
+  Bytes merged(kBlockBytes);
+  if (from_begin > begin || from_end < end) {
+    TRY(read_layers(layers, begin, std::span(merged).first(end - begin)));
+  }
+  auto part = from.subspan(from_begin - offset, from_end - from_begin);
+  std::copy(part.begin(), part.end(), merged.begin() + ptrdiff_t(from_begin - begin));
+  return merged;
+}
+
+// Zeroes what is not clean of the blocks [first_block, end_block).
+Result<void> zero_dirty(Generation& generation, uint64_t first_block, uint64_t end_block) {
+  uint64_t end_chunk = (end_block + kBlocksPerChunk - 1) / kBlocksPerChunk;
+  uint64_t chunk = generation.next_dirty(first_block / kBlocksPerChunk, end_chunk);
+  while (chunk < end_chunk) {
+    uint64_t dirty_end = chunk + 1;
+    while (dirty_end < end_chunk && generation.word(dirty_end) != kAllClean) dirty_end++;
+    uint64_t from = std::max(first_block, chunk * kBlocksPerChunk);
+    uint64_t to = std::min(end_block, dirty_end * kBlocksPerChunk);
+    TRY(generation.zero(from, to - from));
+    chunk = generation.next_dirty(dirty_end, end_chunk);
+  }
+  return {};
+}
+
 }  // namespace
 
-class Disk::Inside {
- public:
-  explicit Inside(std::shared_ptr<const Layers> layers) : layers_(std::move(layers)) {}
-  Inside(Inside&&) = default;
-  Inside& operator=(Inside&&) = delete;
-  ~Inside() {
-    if (layers_) generation().leave();
-  }
-  const Layers& layers() const { return *layers_; }
-  Generation& generation() const { return *layers_->generations.front(); }
-
- private:
-  std::shared_ptr<const Layers> layers_;
-};
-
-// A cut takes layers_mutex_ alone: whoever saw the old generation as active is counted in it by
-// then.
-Result<Disk::Inside> Disk::enter_active() {
+Result<LayersGate::Inside> Disk::enter_active() {
   for (;;) {
-    {
-      std::shared_lock lock(layers_mutex_);
-      if (layers_->active) {
-        layers_->generations.front()->enter();
-        return Inside(layers_);
-      }
+    if (auto inside = gate_.enter()) {
+      if (!written_.load(std::memory_order_relaxed)) written_ = true;
+      return std::move(*inside);
     }
     TRY(start_generation());
   }
 }
 
-Result<void> Disk::check_range(uint64_t offset, uint64_t length) const {
-  if (offset <= size_bytes_ && length <= size_bytes_ - offset) return {};
+// The first write after an opening or a freeze makes a generation.
+Result<void> Disk::start_generation() {
+  std::lock_guard lock(change_mutex_);
+  auto before = layers();
+  if (before->active) return {};  // somebody else just did
+  CHECK(!armed_);
+  TRY_ASSIGN(auto generation, make_generation(before->size_bytes));
+  TRY(update_head([&](CatalogWriter&, HeadRecord& head) -> Result<void> {
+    head.generations.push_back({generation->number(), before->size_bytes});
+    head.next_generation = generation->number() + 1;
+    head.active = true;
+    return {};
+  }));
+  Layers after = *before;
+  after.generations.insert(after.generations.begin(), std::move(generation));
+  after.active = true;
+  gate_.set(std::move(after));
+  return {};
+}
+
+// Makes the files of the generation that comes next; nothing names it yet. REQUIRES: change_mutex_
+// is held.
+Result<std::shared_ptr<Generation>> Disk::make_generation(uint64_t size_bytes) {
+  HeadRecord now = head();
+  if (now.generations.size() >= kMaxGenerations) {
+    return Error{Fault::kBusy, 0,
+                 fmt::format("disk {} has {} unsealed generations; let them be sealed first", name_,
+                             now.generations.size())};
+  }
+  // Also when the directory is there: who made it may have ended before its name was synced.
+  TRY_ASSIGN(auto directory, store_.disk_directory(uid_, true));
+  if (!directory_) directory_ = std::move(directory);
+  auto created = Generation::create(place(), now.next_generation, size_bytes);
+  if (!created.ok()) note_poison(created.error());
+  return created;
+}
+
+Result<void> Disk::check_range(const Layers& layers, uint64_t offset, uint64_t length) const {
+  if (offset <= layers.size_bytes && length <= layers.size_bytes - offset) return {};
   return Error{Fault::kInvalid, 0,
                fmt::format("disk {}: {} bytes at {} reach beyond its {} bytes", name_, length,
-                           offset, size_bytes_)};
+                           offset, layers.size_bytes)};
 }
 
 Result<void> Disk::read(uint64_t offset, std::span<std::byte> into) {
-  TRY(check_range(offset, into.size()));
-  return read_layers(*layers(), offset, into);
+  auto now = layers();
+  TRY(check_range(*now, offset, into.size()));
+  return read_layers(*now, offset, into);
 }
 
 Result<void> Disk::write(uint64_t offset, std::span<const std::byte> from) {
-  TRY(check_range(offset, from.size()));
-  if (from.empty()) return {};
+  if (from.empty()) return check_range(*layers(), offset, 0);
   if (from.size() > kMaxTransferBytes) {
     return Error{
         Fault::kInvalid, 0,
         fmt::format("a write of {} bytes, at most {} are allowed", from.size(), kMaxTransferBytes)};
   }
+  TRY(check_range(*layers(), offset, from.size()));
   TRY(check_not_poisoned());
   uint64_t end = offset + from.size();
   uint64_t first = offset / kChunkBytes, last = (end - 1) / kChunkBytes;
@@ -70,12 +118,13 @@ Result<void> Disk::write(uint64_t offset, std::span<const std::byte> from) {
   if (offset % kBlockBytes != 0) torn_first = first;
   if (end % kBlockBytes != 0) torn_last = last;
   auto guard = locks_.lock(first, last - first + 1, torn_first, torn_last);
-  TRY_ASSIGN(Inside inside, enter_active());
+  TRY_ASSIGN(auto inside, enter_active());
+  TRY(check_range(inside.layers(), offset, from.size()));  // it may have shrunk meanwhile
   return write_blocks(inside, offset, from);
 }
 
 // REQUIRES: the chunks are locked, alone where the first or last block is torn.
-Result<void> Disk::write_blocks(const Inside& inside, uint64_t offset,
+Result<void> Disk::write_blocks(const LayersGate::Inside& inside, uint64_t offset,
                                 std::span<const std::byte> from) {
   uint64_t end = offset + from.size();
   uint64_t whole_from = round_up(offset), whole_to = round_down(end);
@@ -98,72 +147,59 @@ Result<void> Disk::write_blocks(const Inside& inside, uint64_t offset,
   return inside.generation().write(pieces);
 }
 
-// The block as it is, with the part of `from` (which begins at `offset`) that falls into it.
-Result<Bytes> Disk::merged_block(const Layers& layers, uint64_t block, uint64_t offset,
-                                 std::span<const std::byte> from) const {
-  uint64_t begin = block * kBlockBytes, end = std::min(begin + kBlockBytes, size_bytes_);
-  uint64_t from_begin = std::max(begin, offset);
-  uint64_t from_end = std::min(end, offset + from.size());
-  Bytes merged(kBlockBytes);
-  if (from_begin > begin || from_end < end) {
-    TRY(read_layers(layers, begin, std::span(merged).first(end - begin)));
-  }
-  auto part = from.subspan(from_begin - offset, from_end - from_begin);
-  std::copy(part.begin(), part.end(), merged.begin() + ptrdiff_t(from_begin - begin));
-  return merged;
-}
-
 Result<void> Disk::zero(uint64_t offset, uint64_t length) {
-  TRY(check_range(offset, length));
-  if (length == 0) return {};
-  // The disk's last block counts as whole where the request reaches the end of the disk.
-  uint64_t end = offset + length;
-  uint64_t whole_from = round_up(offset);
-  uint64_t whole_to = end == size_bytes_ ? round_up(end) : round_down(end);
   static const Bytes zeros(kBlockBytes);
-  if (offset < whole_from) {
-    TRY(write(offset, std::span(zeros).first(std::min(end, whole_from) - offset)));
-  }
-  if (whole_from < whole_to) {
-    TRY(zero_blocks(whole_from / kBlockBytes, (whole_to - whole_from) / kBlockBytes));
-  }
-  if (whole_to < end && whole_to >= whole_from) {
-    TRY(write(whole_to, std::span(zeros).first(end - whole_to)));
+  for (bool done = false; !done;) {
+    TRY_ASSIGN(WholeBlocks whole, whole_blocks(offset, length));
+    uint64_t end = offset + length;
+    if (offset < whole.from_bytes) {
+      TRY(write(offset, std::span(zeros).first(std::min(end, whole.from_bytes) - offset)));
+    }
+    TRY_ASSIGN(done, zero_blocks(whole));
+    if (whole.to_bytes < end && whole.to_bytes >= whole.from_bytes) {
+      TRY(write(whole.to_bytes, std::span(zeros).first(end - whole.to_bytes)));
+    }
   }
   return {};
 }
 
 Result<void> Disk::trim(uint64_t offset, uint64_t length) {
-  TRY(check_range(offset, length));
-  uint64_t end = offset + length;
-  uint64_t whole_from = round_up(offset);
-  uint64_t whole_to = end == size_bytes_ ? round_up(end) : round_down(end);
-  if (whole_from >= whole_to) return {};
-  return zero_blocks(whole_from / kBlockBytes, (whole_to - whole_from) / kBlockBytes);
+  for (bool done = false; !done;) {
+    TRY_ASSIGN(WholeBlocks whole, whole_blocks(offset, length));
+    TRY_ASSIGN(done, zero_blocks(whole));
+  }
+  return {};
 }
 
-Result<void> Disk::zero_blocks(uint64_t first_block, uint64_t block_count) {
+// The disk's last block counts as whole where the request reaches the end of the disk.
+Result<Disk::WholeBlocks> Disk::whole_blocks(uint64_t offset, uint64_t length) const {
+  auto now = layers();
+  TRY(check_range(*now, offset, length));
+  uint64_t end = offset + length;
+  uint64_t to_bytes = end == now->size_bytes ? round_up(end) : round_down(end);
+  return WholeBlocks{now->size_bytes, round_up(offset), to_bytes};
+}
+
+// False when the size has changed since `whole` was made out: what is a whole block may have, too.
+Result<bool> Disk::zero_blocks(const WholeBlocks& whole) {
+  if (whole.from_bytes >= whole.to_bytes) return true;
   TRY(check_not_poisoned());
-  uint64_t end_block = first_block + block_count;
+  uint64_t first_block = whole.from_bytes / kBlockBytes, end_block = whole.to_bytes / kBlockBytes;
   uint64_t first = first_block / kBlocksPerChunk, last = (end_block - 1) / kBlocksPerChunk;
   auto guard = locks_.lock(first, last - first + 1, std::nullopt, std::nullopt);
   // Where there is nothing but zeros below, only what was written needs to be undone.
   auto now = layers();
-  if (now->generations.empty() && now->nothing_sealed()) return {};
-  TRY_ASSIGN(Inside inside, enter_active());
+  if (now->generations.empty() && now->nothing_sealed()) return true;
+  TRY_ASSIGN(auto inside, enter_active());
+  if (inside.layers().size_bytes != whole.size_bytes) return false;
   Generation& generation = inside.generation();
   bool only_dirty = inside.layers().generations.size() == 1 && inside.layers().nothing_sealed();
-  if (!only_dirty) return generation.zero(first_block, block_count);
-  uint64_t chunk = generation.next_dirty(first, last + 1);
-  while (chunk <= last) {
-    uint64_t dirty_end = chunk + 1;
-    while (dirty_end <= last && generation.word(dirty_end) != kAllClean) dirty_end++;
-    uint64_t from = std::max(first_block, chunk * kBlocksPerChunk);
-    uint64_t to = std::min(end_block, dirty_end * kBlocksPerChunk);
-    TRY(generation.zero(from, to - from));
-    chunk = generation.next_dirty(dirty_end, last + 1);
+  if (only_dirty) {
+    TRY(zero_dirty(generation, first_block, end_block));
+  } else {
+    TRY(generation.zero(first_block, end_block - first_block));
   }
-  return {};
+  return true;
 }
 
 Result<void> Disk::flush() {
@@ -182,13 +218,15 @@ Result<void> Disk::flush() {
 
 Result<void> Disk::extents(uint64_t offset, uint64_t length,
                            const std::function<bool(const Extent&)>& visit) {
-  TRY(check_range(offset, length));
-  return extents_of_layers(*layers(), offset, length, visit);
+  auto now = layers();
+  TRY(check_range(*now, offset, length));
+  return extents_of_layers(*now, offset, length, visit);
 }
 
 Result<void> Disk::prefetch(uint64_t offset, uint64_t length) {
-  TRY(check_range(offset, length));
-  return prefetch_layers(*layers(), offset, length);
+  auto now = layers();
+  TRY(check_range(*now, offset, length));
+  return prefetch_layers(*now, offset, length);
 }
 
 }  // namespace casdisk

@@ -1,7 +1,8 @@
-// Checkpoints of a disk: the cut that freezes a generation, and the seal that turns it into chunks.
+// Sealing: frozen generations become chunks, the head gets a new root, and what waited for it -
+// checkpoints and forks - becomes real.
 //
-// Order of a seal: chunks and pages are put, the store is synced (bytes, then their locations), the
-// head and its checkpoints are published in one transaction, the generation's files are removed.
+// Order: chunks and pages are put, the store is synced (bytes, then their locations), the head, its
+// checkpoints and forks are published in one transaction, the generation's files are removed.
 // Whatever is interrupted is begun anew from the generation, which is there until the last step.
 #include <fmt/format.h>
 
@@ -13,222 +14,186 @@
 namespace casdisk {
 namespace {
 
-// Dirty chunks sealed between two edits of the tree: 1 GiB; bounds the memory of the change list.
-constexpr size_t kChunksPerEdit = 16 * 1024;
-
-// What the tree says of a chunk that is zero: below a fallback it must say so.
-Entry zero_entry(const Layers& layers, uint64_t chunk) {
-  bool over_fallback = chunk * kChunkBytes < layers.fallback_limit_bytes;
-  return over_fallback ? Entry::zero() : Entry::absent();
-}
-
-// `layers` has the generation to seal as its only one, with all that is below.
-Result<Change> seal_chunk(const Layers& layers, uint64_t chunk) {
-  if (layers.generations.front()->word(chunk) == kAllZero) {
-    return Change{chunk, zero_entry(layers, chunk)};
-  }
-  static thread_local Bytes bytes(kChunkBytes);
-  if (auto read = read_chunk(layers, chunk, bytes); !read.ok()) {
-    read.error().context = fmt::format("chunk {} (bytes {} on) cannot be sealed: {}", chunk,
-                                       chunk * kChunkBytes, read.error().context);
-    return std::move(read.error());
-  }
-  if (is_all_zero(bytes)) return Change{chunk, zero_entry(layers, chunk)};
-  TRY_ASSIGN(ChunkId id, layers.chunks->put(ObjectKind::kChunk, bytes));
-  return Change{chunk, Entry::of(id)};
-}
-
-// Chunks that could not be sealed because what is below them cannot be read: they stay dirty. The
-// others are stored all the same and found again when the seal is tried the next time.
-class UnsealedChunks {
- public:
-  // An error that concerns more than one chunk, a full store say, is passed on.
-  Result<void> add(const Error& error) {
-    if (error.fault == Fault::kNoSpace || error.fault == Fault::kPoisoned) return error;
-    std::lock_guard lock(mutex_);
-    if (count_++ == 0) first_ = error;
-    return {};
-  }
-  size_t count() {
-    std::lock_guard lock(mutex_);
-    return count_;
-  }
-  Result<void> outcome() {
-    std::lock_guard lock(mutex_);
-    if (count_ == 0) return {};
-    if (count_ > 1) first_.context += fmt::format(" (and {} more chunks)", count_ - 1);
-    return first_;
-  }
-
- private:
-  std::mutex mutex_;
-  // Guarded by mutex_.
-  size_t count_ = 0;
-  Error first_;
+// A cut whose content is sealed, on its way into the catalog.
+struct MadeCut {
+  uint64_t cut = 0;
+  Entry root;
+  std::optional<SealedCheckpoint> checkpoint;  // of a cut with a name
+  std::optional<ChunkId> parent;               // of what is forked of it
 };
 
-Result<Tree> seal_generation(const Layers& layers, unsigned threads, const SealProgress& progress) {
-  const Generation& generation = *layers.generations.front();
-  uint64_t chunk_count = layers.tree.chunk_count;
-  Tree tree = layers.tree;
-  UnsealedChunks unsealed;
-  std::vector<Change> changes;
-  for (uint64_t next = 0; next < chunk_count;) {
-    changes.clear();
-    while (changes.size() < kChunksPerEdit) {
-      next = generation.next_dirty(next, chunk_count);
-      if (next >= chunk_count) break;
-      changes.push_back(Change{next++, {}});
-    }
-    TRY(parallel_for(changes.size(), threads, [&](size_t i) -> Result<void> {
-      auto sealed = seal_chunk(layers, changes[i].chunk);
-      if (!sealed.ok()) return unsealed.add(sealed.error());
-      changes[i] = sealed.value();
-      progress(kChunkBytes);
-      return {};
-    }));
-    if (unsealed.count() > 0) continue;
-    TRY_ASSIGN(tree, edit(*layers.chunks, tree, changes));
-  }
-  TRY(unsealed.outcome());
-  return tree;
-}
-
-// Records the pending checkpoints that need no other seal: those cut before `sealed`, the oldest
-// generation, began are the head as it is; those cut at its end have the root `tree`. Without a
-// sealed generation, those that wait for none.
-Result<std::vector<SealedCheckpoint>> make_checkpoints(ChunkStore& chunks, const HeadRecord& head,
-                                                       const std::string& disk, const Tree& tree,
-                                                       const Generation* sealed) {
-  uint64_t oldest = head.generations.empty() ? UINT64_MAX : head.generations.front();
-  std::vector<SealedCheckpoint> made;
+// Makes what waits for no other seal: pending cuts of before the generation `sealed`, the oldest,
+// began are the head as it is; those at its end have the root `tree`. Without a sealed generation,
+// those that wait for none.
+Result<std::vector<MadeCut>> make_cuts(ChunkStore& chunks, const HeadRecord& head,
+                                       const std::string& disk, const Tree& tree,
+                                       const Generation* sealed) {
+  uint64_t oldest = head.generations.empty() ? UINT64_MAX : head.generations.front().number;
+  std::vector<MadeCut> made;
   std::optional<ChunkId> parent = head.parent;
   for (const PendingCheckpoint& pending : head.pending) {
     bool is_head = pending.generation < oldest;
     bool is_sealed = sealed != nullptr && pending.generation == sealed->number();
     if (!is_head && !is_sealed) break;
-    CheckpointRecord record;
-    record.root = is_head ? head.root : tree.root;
-    record.size_bytes = head.size_bytes;
-    record.parent = parent;
-    record.fallback = head.fallback;
-    record.time_ns = pending.time_ns;
-    record.disk = disk;
-    record.name = pending.name;
-    Bytes encoded = encode(record);
-    TRY_ASSIGN(ChunkId id, chunks.put(ObjectKind::kCheckpoint, encoded));
-    made.push_back({pending.name, id, std::move(encoded)});
-    parent = id;
+    MadeCut cut{pending.cut, is_head ? head.root : tree.root, std::nullopt, parent};
+    if (!pending.name.empty()) {
+      CheckpointRecord record;
+      record.root = cut.root;
+      record.size_bytes = head.size_bytes;
+      record.parent = parent;
+      record.fallback = head.fallback;
+      record.time_ns = pending.time_ns;
+      record.disk = disk;
+      record.name = pending.name;
+      record.labels = pending.labels;
+      record.attachments = pending.attachments;
+      Bytes encoded = encode(record);
+      TRY_ASSIGN(ChunkId id, chunks.put(ObjectKind::kCheckpoint, encoded));
+      cut.checkpoint = SealedCheckpoint{pending.name, id, std::move(encoded)};
+      cut.parent = parent = id;
+    }
+    made.push_back(std::move(cut));
   }
   return made;
 }
 
-}  // namespace
-
-Result<void> Disk::cut(const std::string& checkpoint_name) {
-  std::lock_guard lock(change_mutex_);
-  if (!checkpoint_name.empty()) {
-    TRY(check_name(checkpoint_name, "checkpoint"));
-    TRY(check_checkpoint_is_new(checkpoint_name));
-  }
-  Layers frozen = *layers();
-  bool was_active = frozen.active;
-  if (was_active) {
-    frozen.active = false;
-    set_layers(frozen);
-    frozen.generations.front()->drain();
-    if (auto flushed = frozen.generations.front()->flush(); !flushed.ok()) {
-      note_poison(flushed.error());
-      frozen.active = true;
-      set_layers(frozen);
-      return flushed;
-    }
-  }
-  if (!was_active && checkpoint_name.empty()) return {};
-  auto recorded = update_head([&](CatalogWriter&, HeadRecord& head) -> Result<void> {
-    head.active = false;
-    if (checkpoint_name.empty()) return {};
-    uint64_t newest = head.generations.empty() ? 0 : head.generations.back();
-    head.pending.push_back({checkpoint_name, newest, store_.now_ns()});
-    return {};
-  });
-  if (!recorded.ok() && was_active) {
-    frozen.active = true;
-    set_layers(frozen);
-  }
-  return recorded;
-}
-
-// REQUIRES: change_mutex_ is held.
-Result<void> Disk::check_checkpoint_is_new(const std::string& checkpoint_name) {
-  HeadRecord now = head();
-  bool taken = std::any_of(now.pending.begin(), now.pending.end(),
-                           [&](const auto& pending) { return pending.name == checkpoint_name; });
-  TRY(store_.catalog().view([&](CatalogReader& reader) -> Result<void> {
-    TRY_ASSIGN(auto found, reader.find_checkpoint(uid_, checkpoint_name));
-    taken = taken || found.has_value();
-    return {};
-  }));
-  if (taken) {
-    return Error{Fault::kExists, 0,
-                 fmt::format("{}@{} exists already; checkpoints do not change, choose another name",
-                             name_, checkpoint_name)};
-  }
-  if (now.pending.size() >= kMaxGenerations) {
-    return Error{Fault::kBusy, 0,
-                 fmt::format("disk {} has {} checkpoints that are not sealed yet; wait for them",
-                             name_, now.pending.size())};
+Result<void> settle_forks(CatalogWriter& writer, const HeadRecord& source, const MadeCut& cut) {
+  TRY_ASSIGN(auto heads, writer.heads());
+  for (auto& [name, fork] : heads) {
+    if (fork.origin != ForkOrigin{source.uid, cut.cut}) continue;
+    fork.origin.reset();
+    fork.root = cut.root;
+    fork.size_bytes = source.size_bytes;
+    fork.fallback = source.fallback;
+    fork.parent = cut.parent;
+    TRY(writer.put_head(name, fork));
   }
   return {};
 }
 
-Result<void> Disk::seal(unsigned threads, const SealProgress& progress) {
-  std::lock_guard lock(seal_mutex_);
-  for (;;) {
-    auto now = layers();
-    size_t frozen_count = now->generations.size() - (now->active ? 1 : 0);
-    if (frozen_count == 0) break;
-    Layers oldest = *now;
-    oldest.generations = {now->generations.back()};
-    oldest.active = false;
-    TRY_ASSIGN(Tree tree, seal_generation(oldest, threads, progress));
-    TRY(publish_seal(oldest.generations.front(), tree));
+// In the transaction the head is as it is: meanwhile a pending checkpoint may have been removed,
+// whose record stays a link of the lineage, or been forked.
+Result<void> publish_cut(CatalogWriter& writer, HeadRecord& head, const MadeCut& cut) {
+  if (cut.checkpoint) {
+    TRY(writer.put_checkpoint_record(cut.checkpoint->id, cut.checkpoint->encoded));
+    head.parent = cut.checkpoint->id;
   }
-  if (head().pending.empty()) return {};
-  return publish_seal(nullptr, layers()->tree);  // checkpoints of a head that nobody wrote to
+  auto pending = std::find_if(head.pending.begin(), head.pending.end(),
+                              [&](const auto& waiting) { return waiting.cut == cut.cut; });
+  if (pending == head.pending.end()) return {};
+  if (!pending->name.empty()) {
+    TRY(writer.name_checkpoint(head.uid, pending->name, cut.checkpoint->id));
+  }
+  if (pending->forked) TRY(settle_forks(writer, head, cut));
+  head.pending.erase(pending);
+  return {};
 }
 
-// Publishes `tree` as the head's root with the checkpoints that waited for it; `sealed` is the
-// oldest generation, or null where nothing was dirty.
+}  // namespace
+
+Result<SealEnd> Disk::seal(const SealOptions& options) {
+  std::optional<Hurry> hurry;
+  if (options.urgency == Urgency::kNow) hurry.emplace(hurrying_count_);
+  std::lock_guard lock(seal_mutex_);
+  SealOptions all = options;
+  if (!hurry) all.stop = [&] { return hurrying_count_ > 0 || options.stop(); };
+  auto end = seal_frozen(all);
+  note_publication(end.ok() ? std::nullopt : std::optional(end.error()));
+  return end;
+}
+
+Result<void> Disk::seal(unsigned threads, const SealProgress& progress) {
+  SealOptions options;
+  options.threads = threads;
+  options.progress = progress;
+  TRY(seal(options));
+  return {};
+}
+
+Result<void> Disk::seal_all(unsigned threads, const SealProgress& progress) {
+  TRY(cut({}));
+  return seal(threads, progress);
+}
+
+// REQUIRES: seal_mutex_ is held.
+Result<SealEnd> Disk::seal_frozen(const SealOptions& options) {
+  while (frozen_count() > 0) {
+    Layers oldest = *layers();
+    oldest.generations = {oldest.generations.back()};
+    oldest.active = false;
+    const auto& generation = oldest.generations.front();
+    while (is_kept_by_group(generation->number())) {
+      if (options.stop()) return SealEnd::kStopped;
+      wait_for_seal(std::chrono::milliseconds(5));
+    }
+    TRY_ASSIGN(auto tree, seal_generation(oldest, options));
+    if (!tree) return SealEnd::kStopped;
+    TRY(store_.chunks().sync());
+    TRY(publish_seal(generation, *tree));
+  }
+  TRY(publish_seal(nullptr, layers()->tree));  // cuts of a head that nobody wrote to
+  return SealEnd::kDone;
+}
+
+// Publishes `tree` as the head's root with all that waited for it; `sealed` is the oldest
+// generation, or null where nothing was dirty.
 Result<void> Disk::publish_seal(const std::shared_ptr<Generation>& sealed, const Tree& tree) {
   std::lock_guard lock(change_mutex_);
-  TRY_ASSIGN(auto checkpoints,
-             make_checkpoints(store_.chunks(), head(), name_, tree, sealed.get()));
-  TRY(store_.chunks().sync());
+  TRY(reload_head());
+  TRY_ASSIGN(auto made, make_cuts(store_.chunks(), head(), name_, tree, sealed.get()));
+  if (!sealed && made.empty()) return {};
+  if (!made.empty()) TRY(store_.chunks().sync());
   TRY(update_head([&](CatalogWriter& writer, HeadRecord& head) -> Result<void> {
-    if (sealed) {
-      head.root = tree.root;
-      CHECK(head.generations.front() == sealed->number());
-      head.generations.erase(head.generations.begin());
-    }
-    for (const SealedCheckpoint& made : checkpoints) {
-      TRY(writer.put_checkpoint(uid_, made.name, made.id, made.encoded));
-      head.parent = made.id;
-    }
-    head.pending.erase(head.pending.begin(), head.pending.begin() + ptrdiff_t(checkpoints.size()));
+    for (const MadeCut& cut : made) TRY(publish_cut(writer, head, cut));
+    if (!sealed) return {};
+    head.root = tree.root;
+    CHECK(head.generations.front().number == sealed->number());
+    head.generations.erase(head.generations.begin());
     return {};
   }));
+  note_publication(std::nullopt);
   if (!sealed) return {};
   Layers after = *layers();
   after.tree = tree;
   after.generations.pop_back();
-  set_layers(std::move(after));
+  gate_.set(std::move(after));
   return Generation::remove(*directory_, sealed->number());
 }
 
-Result<void> Disk::seal_all(unsigned threads, const SealProgress& progress) {
-  TRY(cut(""));
-  return seal(threads, progress);
+bool Disk::wants_seal() const { return frozen_count() > 0 || !head().pending.empty(); }
+
+void Disk::wait_for_seal(std::chrono::milliseconds at_most) const {
+  std::unique_lock lock(head_mutex_);
+  sealed_.wait_for(lock, at_most,
+                   [&, before = publication_count_] { return publication_count_ != before; });
+}
+
+void Disk::note_publication(std::optional<Error> failure) {
+  {
+    std::lock_guard lock(head_mutex_);
+    seal_failure_ = std::move(failure);
+    publication_count_++;
+  }
+  sealed_.notify_all();
+}
+
+// What comes after the cut of a group must not be published before the group is recorded.
+bool Disk::is_kept_by_group(uint64_t generation) const {
+  std::lock_guard lock(head_mutex_);
+  return generation > group_generation_ && LayersGate::Clock::now() < group_until_;
+}
+
+Result<void> settle_disk(Store& store, const std::string& name, SealWhat what) {
+  auto disk = Disk::open(store, name, {});
+  if (disk.ok()) {
+    if (what == SealWhat::kAll) TRY(disk.value()->cut({}));
+    return disk.value()->seal(core_count(), [](uint64_t) {});
+  }
+  if (disk.error().fault != Fault::kBusy || !store.options().ask_to_seal) return disk.error();
+  TRY_ASSIGN(HeadRecord head, store.catalog().head(name));
+  TRY_ASSIGN(auto holder, store.lease_holder(head.uid));
+  if (!holder) return std::move(disk.error());
+  return store.options().ask_to_seal(name, *holder, what);
 }
 
 }  // namespace casdisk

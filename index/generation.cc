@@ -182,6 +182,13 @@ Result<void> Generation::poison(Error error) {
   return error;
 }
 
+uint64_t Generation::next_dirty(uint64_t from, uint64_t end) const {
+  uint64_t own_end = std::min(end, chunk_count_);
+  if (from >= own_end) return end;
+  uint64_t chunk = map_->next_dirty(from, own_end);
+  return chunk == own_end ? end : chunk;
+}
+
 void Generation::enter() {
   std::lock_guard lock(inside_mutex_);
   inside_count_++;

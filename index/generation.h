@@ -58,7 +58,9 @@ class Generation {
   ChunkWord word(uint64_t chunk) const {
     return chunk < chunk_count_ ? map_->get(chunk) : kAllClean;
   }
-  uint64_t next_dirty(uint64_t from, uint64_t end) const { return map_->next_dirty(from, end); }
+  // The first chunk in [from, end) that is not clean, or `end`.
+  uint64_t next_dirty(uint64_t from, uint64_t end) const;
+  bool is_clean() const { return next_dirty(0, chunk_count_) == chunk_count_; }
 
   // Writes whole blocks (offset and length multiples of kBlockBytes; the piece's file is ignored)
   // and then marks them as data. On an error no state has changed, though data blocks

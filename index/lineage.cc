@@ -7,16 +7,11 @@
 
 #include "cas/os/parallel.h"
 #include "index/checkpoint_view.h"
+#include "index/new_disk.h"
+#include "index/resize.h"
 
 namespace casdisk {
 namespace {
-
-Result<void> check_size(Store& store, uint64_t size_bytes) {
-  if (size_bytes >= 1 && size_bytes <= kMaxDiskBytes) return store.check_overlay_size(size_bytes);
-  return Error{Fault::kInvalid, 0,
-               fmt::format("a disk of {} bytes: sizes go from 1 byte to {} TiB", size_bytes,
-                           kMaxDiskBytes >> 40)};
-}
 
 Result<FallbackRecord> pin_fallback(Store& store, const std::string& path) {
   std::error_code failure;
@@ -29,35 +24,28 @@ Result<FallbackRecord> pin_fallback(Store& store, const std::string& path) {
   return Error{Fault::kInvalid, 0, fmt::format("fallback {} is empty", path)};
 }
 
-// Changes size, root and fallback limit of a head without generations. Puts what it makes; the
-// caller syncs the store before it publishes the head.
-Result<void> resize_head(Store& store, HeadRecord& head, uint64_t size_bytes) {
-  TRY(check_size(store, size_bytes));
-  TRY_ASSIGN(Layers layers, store.sealed_layers(head.root, head.size_bytes, head.fallback));
-  Tree tree = layers.tree;
-  if (size_bytes < head.size_bytes && size_bytes % kChunkBytes != 0) {
-    // The rest of the last chunk reads as zeros if the disk grows again.
-    uint64_t last = size_bytes / kChunkBytes;
-    TRY_ASSIGN(Entry entry, lookup(store.chunks(), tree, last));
-    if (entry.state == EntryState::kId) {
-      Bytes bytes(kChunkBytes);
-      TRY(read_chunk(layers, last, bytes));
-      std::fill(bytes.begin() + ptrdiff_t(size_bytes % kChunkBytes), bytes.end(), std::byte(0));
-      TRY_ASSIGN(ChunkId id, store.chunks().put(ObjectKind::kChunk, bytes));
-      bool over_fallback = last * kChunkBytes < layers.fallback_limit_bytes;
-      Entry zero = over_fallback ? Entry::zero() : Entry::absent();
-      Change change{last, is_all_zero(bytes) ? zero : Entry::of(id)};
-      TRY_ASSIGN(tree, edit(store.chunks(), tree, std::span(&change, 1)));
-    }
-  }
-  TRY_ASSIGN(tree, resize(store.chunks(), tree, chunks_for(size_bytes)));
-  head.root = tree.root;
-  head.size_bytes = size_bytes;
-  if (head.fallback) {
-    head.fallback->limit_bytes = std::min(head.fallback->limit_bytes, size_bytes);
-    if (head.fallback->limit_bytes == 0) head.fallback.reset();
-  }
-  return {};
+// A new head with the sealed content of another.
+HeadRecord content_of(const HeadRecord& from) {
+  HeadRecord head;
+  head.root = from.root;
+  head.size_bytes = from.size_bytes;
+  head.fallback = from.fallback;
+  head.parent = from.parent;
+  return head;
+}
+
+HeadRecord head_of(const FoundCheckpoint& checkpoint) {
+  HeadRecord head;
+  head.root = checkpoint.record.root;
+  head.size_bytes = checkpoint.record.size_bytes;
+  head.fallback = checkpoint.record.fallback;
+  head.parent = checkpoint.id;
+  return head;
+}
+
+std::vector<PendingCheckpoint>::iterator find_pending(HeadRecord& head, const std::string& name) {
+  return std::find_if(head.pending.begin(), head.pending.end(),
+                      [&](const auto& pending) { return pending.name == name; });
 }
 
 // Opens a disk and seals it: afterwards its head is a root and nothing else, and it is ours.
@@ -86,37 +74,7 @@ Result<void> replace_head(Store& store, const std::string& name, uint64_t uid,
   });
 }
 
-// Finishes what a crash may have left of a checkpoint. REQUIRES: nobody has the disk's lease.
-Result<void> seal_pending(Store& store, const std::string& name) {
-  TRY_ASSIGN(HeadRecord head, store.catalog().head(name));
-  if (head.pending.empty()) return {};
-  TRY_ASSIGN(auto disk, Disk::open(store, name, {}));
-  return disk->seal(core_count(), [](uint64_t) {});
-}
-
 }  // namespace
-
-Result<void> add_disk(Store& store, const std::string& name, NewDisk disk) {
-  return store.catalog().update([&](CatalogWriter& writer) -> Result<void> {
-    TRY_ASSIGN(auto taken, writer.find_head(name));
-    if (taken) {
-      return Error{Fault::kExists, 0,
-                   fmt::format("disk {} exists already; `casdisk rm {}` removes it", name, name)};
-    }
-    TRY_ASSIGN(disk.head.uid, writer.new_disk_uid());
-    disk.head.created_ns = store.now_ns();
-    if (disk.fallback) {
-      TRY_ASSIGN(auto known, writer.find_fallback(disk.fallback->id()));
-      if (!known) TRY(writer.put_fallback(disk.fallback->id(), *disk.fallback));
-    }
-    if (disk.checkpoint) {
-      const SealedCheckpoint& first = *disk.checkpoint;
-      TRY(writer.put_checkpoint(disk.head.uid, first.name, first.id, first.encoded));
-      disk.head.parent = first.id;
-    }
-    return writer.put_head(name, disk.head);
-  });
-}
 
 Result<void> create_disk(Store& store, const std::string& name, const CreateOptions& options) {
   TRY(check_name(name, "disk"));
@@ -133,54 +91,90 @@ Result<void> create_disk(Store& store, const std::string& name, const CreateOpti
     }
     head.size_bytes = *options.size_bytes;
   }
-  TRY(check_size(store, head.size_bytes));
+  TRY(check_disk_size(store, head.size_bytes));
   return add_disk(store, name, {head, fallback, std::nullopt});
+}
+
+// Of a checkpoint that is sealed, and also of one that is not yet: then the fork is entered with
+// its origin, in the transaction that finds it pending.
+static Result<void> fork_checkpoint(Store& store, const VolumeName& source,
+                                    const std::string& name) {
+  return store.catalog().update([&](CatalogWriter& writer) -> Result<void> {
+    TRY_ASSIGN(HeadRecord from, writer.head(source.disk));
+    TRY_ASSIGN(auto id, writer.find_checkpoint(from.uid, source.checkpoint));
+    if (id) {
+      TRY_ASSIGN(auto record, writer.checkpoint(*id));
+      return enter_disk(writer, store, name, {head_of({*id, std::move(record)}), {}, {}});
+    }
+    auto pending = find_pending(from, source.checkpoint);
+    if (pending == from.pending.end()) return no_checkpoint(source);
+    pending->forked = true;
+    NewDisk made{content_of(from), {}, {}};
+    made.head.root = {};
+    made.head.origin = ForkOrigin{from.uid, pending->cut};
+    TRY(writer.put_head(source.disk, from));
+    return enter_disk(writer, store, name, std::move(made));
+  });
+}
+
+// Of a head without unsealed writes. False: it has some.
+static Result<bool> fork_sealed_head(Store& store, const std::string& source,
+                                     const std::string& name) {
+  bool is_sealed = false;
+  TRY(store.catalog().update([&](CatalogWriter& writer) -> Result<void> {
+    TRY_ASSIGN(HeadRecord from, writer.head(source));
+    is_sealed = from.generations.empty() && from.pending.empty() && !from.origin;
+    if (!is_sealed) return {};
+    return enter_disk(writer, store, name, {content_of(from), {}, {}});
+  }));
+  return is_sealed;
+}
+
+// The new size needs the content to be sealed: its last chunk may change.
+static Result<void> fork_resized(Store& store, const VolumeName& source, const std::string& name,
+                                 uint64_t size_bytes) {
+  HeadRecord head;
+  if (source.is_checkpoint()) {
+    TRY_ASSIGN(FoundCheckpoint found, find_checkpoint(store, source));
+    head = head_of(found);
+  } else {
+    TRY(settle_disk(store, source.disk, SealWhat::kAll));
+    TRY_ASSIGN(HeadRecord from, store.catalog().head(source.disk));
+    head = content_of(from);
+  }
+  TRY(resize_head(store, head, size_bytes));
+  TRY(store.chunks().sync());
+  return add_disk(store, name, {std::move(head), std::nullopt, std::nullopt});
 }
 
 Result<void> fork_disk(Store& store, const VolumeName& source, const std::string& name,
                        std::optional<uint64_t> size_bytes) {
   TRY(check_name(name, "disk"));
-  HeadRecord head;
-  std::shared_ptr<Disk> held;  // keeps the source as it is until the fork is recorded
-  if (source.is_checkpoint()) {
-    TRY_ASSIGN(FoundCheckpoint found, find_checkpoint(store, source));
-    head.root = found.record.root;
-    head.size_bytes = found.record.size_bytes;
-    head.fallback = found.record.fallback;
-    head.parent = found.id;
-  } else {
-    TRY_ASSIGN(HeadRecord from, store.catalog().head(source.disk));
-    if (!from.generations.empty() || !from.pending.empty()) {
-      TRY_ASSIGN(held, open_sealed(store, source.disk, core_count(), [](uint64_t) {}));
-      from = held->head();
-    }
-    head.root = from.root;
-    head.size_bytes = from.size_bytes;
-    head.fallback = from.fallback;
-    head.parent = from.parent;
-  }
-  if (size_bytes && *size_bytes != head.size_bytes) {
-    TRY(resize_head(store, head, *size_bytes));
-    TRY(store.chunks().sync());
-  }
-  return add_disk(store, name, {head, std::nullopt, std::nullopt});
+  if (size_bytes) return fork_resized(store, source, name, *size_bytes);
+  if (source.is_checkpoint()) return fork_checkpoint(store, source, name);
+  TRY_ASSIGN(bool forked, fork_sealed_head(store, source.disk, name));
+  if (forked) return {};
+  TRY_ASSIGN(auto disk, Disk::open(store, source.disk, {}));
+  return disk->fork(name);
 }
 
-Result<ChunkId> checkpoint_disk(Store& store, const std::string& disk_name, const std::string& name,
-                                unsigned threads, const SealProgress& progress) {
+Result<ChunkId> checkpoint_disk(Store& store, const std::string& disk_name,
+                                const CutRequest& request, unsigned threads,
+                                const SealProgress& progress) {
   TRY_ASSIGN(auto disk, Disk::open(store, disk_name, {}));
-  TRY(disk->cut(name));
+  TRY(disk->cut(request));
   TRY(disk->seal(threads, progress));
   return *disk->head().parent;
 }
 
-Result<void> rollback_disk(Store& store, const VolumeName& checkpoint) {
-  TRY(seal_pending(store, checkpoint.disk));  // a checkpoint that has a name is not lost
+// A disk whose generations cannot be opened, after a failed sync say, is rolled back all the same:
+// they are what is dropped.
+static Result<void> roll_back_closed(Store& store, const VolumeName& checkpoint,
+                                     const FoundCheckpoint& found) {
   TRY_ASSIGN(HeadRecord before, store.catalog().head(checkpoint.disk));
   TRY_ASSIGN(FileLock lease, store.lease(checkpoint.disk, before.uid));
-  TRY_ASSIGN(FoundCheckpoint found, find_checkpoint(store, checkpoint));
   auto roll_back = [&](CatalogWriter&, HeadRecord& head) -> Result<void> {
-    if (!head.pending.empty()) return replaced(checkpoint.disk);  // cut since, and not sealed
+    if (!head.pending.empty()) return replaced(checkpoint.disk);
     head.root = found.record.root;
     head.size_bytes = found.record.size_bytes;
     head.fallback = found.record.fallback;
@@ -194,20 +188,21 @@ Result<void> rollback_disk(Store& store, const VolumeName& checkpoint) {
   return store.remove_disk_directory(before.uid);
 }
 
+Result<void> rollback_disk(Store& store, const VolumeName& checkpoint) {
+  TRY_ASSIGN(HeadRecord head, store.catalog().head(checkpoint.disk));
+  // A checkpoint that has a name is not lost.
+  if (!head.pending.empty()) TRY(settle_disk(store, checkpoint.disk, SealWhat::kFrozen));
+  TRY_ASSIGN(FoundCheckpoint found, find_checkpoint(store, checkpoint));
+  return roll_back_closed(store, checkpoint, found);
+}
+
 Result<void> resize_disk(Store& store, const std::string& name, uint64_t size_bytes,
                          unsigned threads, const SealProgress& progress) {
-  TRY(check_size(store, size_bytes));
+  TRY(check_disk_size(store, size_bytes));
   TRY_ASSIGN(auto disk, open_sealed(store, name, threads, progress));
-  HeadRecord head = disk->head();
-  TRY(resize_head(store, head, size_bytes));
-  TRY(store.chunks().sync());
-  return replace_head(store, name, head.uid,
-                      [&](CatalogWriter&, HeadRecord& record) -> Result<void> {
-                        record.root = head.root;
-                        record.size_bytes = head.size_bytes;
-                        record.fallback = head.fallback;
-                        return {};
-                      });
+  SealOptions options;
+  options.threads = threads;
+  return disk->resize(size_bytes, options);
 }
 
 Result<void> accept_disk(Store& store, const std::string& name, unsigned threads,
@@ -232,11 +227,16 @@ Result<void> ingest_disk(Store& store, const std::string& name, unsigned threads
 
 Result<void> remove_disk(Store& store, const std::string& name) {
   TRY_ASSIGN(HeadRecord before, store.catalog().head(name));
+  auto is_forked = [](const auto& pending) { return pending.forked; };
+  if (std::any_of(before.pending.begin(), before.pending.end(), is_forked)) {
+    TRY(settle_disk(store, name, SealWhat::kFrozen));
+  }
   {
     TRY_ASSIGN(FileLock lease, store.lease(name, before.uid));
     TRY(store.catalog().update([&](CatalogWriter& writer) -> Result<void> {
       TRY_ASSIGN(HeadRecord head, writer.head(name));
       if (head.uid != before.uid) return replaced(name);
+      if (std::any_of(head.pending.begin(), head.pending.end(), is_forked)) return replaced(name);
       TRY_ASSIGN(auto checkpoints, writer.checkpoints(head.uid));
       for (const NamedCheckpoint& checkpoint : checkpoints) {
         TRY(writer.remove_checkpoint_name(head.uid, checkpoint.name));
@@ -249,27 +249,22 @@ Result<void> remove_disk(Store& store, const std::string& name) {
   return store.remove_orphans();
 }
 
+// A pending one is cancelled, which its publisher notices, or goes on without its name where a
+// fork waits for it.
 Result<void> remove_checkpoint(Store& store, const VolumeName& checkpoint) {
-  TRY_ASSIGN(HeadRecord head, store.catalog().head(checkpoint.disk));
-  bool removed = false;
-  TRY(store.catalog().update([&](CatalogWriter& writer) -> Result<void> {
-    TRY_ASSIGN(removed, writer.remove_checkpoint_name(head.uid, checkpoint.checkpoint));
-    return {};
-  }));
-  if (removed) return {};
-  auto is_it = [&](const auto& pending) { return pending.name == checkpoint.checkpoint; };
-  if (!std::any_of(head.pending.begin(), head.pending.end(), is_it)) {
-    return Error{Fault::kNotFound, 0,
-                 fmt::format("no checkpoint {}; `casdisk log {}` lists those of the disk",
-                             checkpoint.text(), checkpoint.disk)};
-  }
-  TRY_ASSIGN(FileLock lease, store.lease(checkpoint.disk, head.uid));
-  auto remove = [&](CatalogWriter& writer, HeadRecord& record) -> Result<void> {
-    bool cancelled = std::erase_if(record.pending, is_it) > 0;
-    TRY_ASSIGN(bool sealed, writer.remove_checkpoint_name(head.uid, checkpoint.checkpoint));
-    return cancelled || sealed ? Result<void>() : Result<void>(replaced(checkpoint.disk));
-  };
-  return replace_head(store, checkpoint.disk, head.uid, remove);
+  return store.catalog().update([&](CatalogWriter& writer) -> Result<void> {
+    TRY_ASSIGN(HeadRecord head, writer.head(checkpoint.disk));
+    TRY_ASSIGN(bool removed, writer.remove_checkpoint_name(head.uid, checkpoint.checkpoint));
+    if (removed) return {};
+    auto pending = find_pending(head, checkpoint.checkpoint);
+    if (pending == head.pending.end()) return no_checkpoint(checkpoint);
+    if (pending->forked) {
+      pending->name.clear();
+    } else {
+      head.pending.erase(pending);
+    }
+    return writer.put_head(checkpoint.disk, head);
+  });
 }
 
 Result<std::vector<LineageLink>> lineage_of(Store& store, const VolumeName& name) {

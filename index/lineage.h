@@ -14,15 +14,6 @@
 
 namespace casdisk {
 
-// Enters a new disk, with its first checkpoint and its fallback if it has them, under a name that
-// must be free (kExists). All that `head` reaches has been put and synced.
-struct NewDisk {
-  HeadRecord head;
-  std::optional<FallbackRecord> fallback;
-  std::optional<SealedCheckpoint> checkpoint;  // becomes the head's parent
-};
-Result<void> add_disk(Store& store, const std::string& name, NewDisk disk);
-
 struct CreateOptions {
   std::optional<uint64_t> size_bytes;   // default: the fallback's size
   std::optional<std::string> fallback;  // path of a raw image or block device
@@ -31,13 +22,14 @@ struct CreateOptions {
 // An empty disk, or one over a fallback. kExists.
 Result<void> create_disk(Store& store, const std::string& name, const CreateOptions& options);
 
-// A new disk with the content of `source`, optionally of another size. Unsealed writes of a source
-// head are sealed first, which needs its lease.
+// A new disk with the content of `source`: one record, at once. Of unsealed content it names its
+// origin, and opening it waits for the seal; of another size than the source's it waits here.
+// kBusy: another process has written to the source and holds it (see Disk::fork).
 Result<void> fork_disk(Store& store, const VolumeName& source, const std::string& name,
                        std::optional<uint64_t> size_bytes);
 
-// Checkpoints the head, sealed on return, and gives its id.
-Result<ChunkId> checkpoint_disk(Store& store, const std::string& disk, const std::string& name,
+// Checkpoints the head under request.checkpoint, sealed on return, and gives its id.
+Result<ChunkId> checkpoint_disk(Store& store, const std::string& disk, const CutRequest& request,
                                 unsigned threads, const SealProgress& progress);
 
 // The head becomes the checkpoint's content; what was written since is dropped.

@@ -26,6 +26,19 @@ void put_fallback_use(ByteWriter& writer, const std::optional<FallbackUse>& use)
   writer.number(use ? use->limit_bytes : 0);
 }
 
+void put_labels(ByteWriter& writer, const Labels& labels) {
+  writer.number(uint32_t(labels.size()));
+  for (const auto& [key, value] : labels) writer.text(key).text(value);
+}
+
+void put_attachments(ByteWriter& writer, const std::vector<Attachment>& attachments) {
+  writer.number(uint32_t(attachments.size()));
+  for (const Attachment& attachment : attachments) {
+    writer.text(attachment.name).number(attachment.size_bytes);
+    put_entry(writer, attachment.root);
+  }
+}
+
 // A ByteReader that knows our fields and remembers the first thing that was wrong.
 struct RecordReader {
   ByteReader bytes;
@@ -79,6 +92,25 @@ struct RecordReader {
     if (value > most) fail(fmt::format("{} items, at most {} are allowed", value, most));
     return wrong.empty() ? value : 0;
   }
+  Labels labels() {
+    Labels labels;
+    for (size_t left = count(kMaxLabels); left > 0; left--) {
+      std::string key = bytes.text();
+      labels.emplace_back(std::move(key), bytes.text());
+    }
+    return labels;
+  }
+  std::vector<Attachment> attachments() {
+    std::vector<Attachment> attachments;
+    for (size_t left = count(kMaxAttachments); left > 0; left--) {
+      Attachment attachment;
+      attachment.name = bytes.text();
+      attachment.size_bytes = size();
+      attachment.root = entry();
+      attachments.push_back(std::move(attachment));
+    }
+    return attachments;
+  }
   template <typename Record>
   Result<Record> finish(Record record) {
     if (!bytes.finished()) fail(bytes.failed() ? "is cut short" : "has bytes beyond its end");
@@ -127,8 +159,8 @@ Bytes encode(const CheckpointRecord& record) {
   put_id(writer, record.parent);
   put_fallback_use(writer, record.fallback);
   writer.number(uint64_t(record.time_ns)).text(record.disk).text(record.name);
-  writer.number(uint32_t(record.labels.size()));
-  for (const auto& [key, value] : record.labels) writer.text(key).text(value);
+  put_labels(writer, record.labels);
+  put_attachments(writer, record.attachments);
   return writer.take();
 }
 
@@ -143,10 +175,8 @@ Result<CheckpointRecord> decode_checkpoint(std::span<const std::byte> bytes) {
   record.time_ns = int64_t(reader.bytes.number<uint64_t>());
   record.disk = reader.bytes.text();
   record.name = reader.bytes.text();
-  for (size_t left = reader.count(kMaxLabels); left > 0; left--) {
-    std::string key = reader.bytes.text();
-    record.labels.emplace_back(std::move(key), reader.bytes.text());
-  }
+  record.labels = reader.labels();
+  record.attachments = reader.attachments();
   return reader.finish(std::move(record));
 }
 
@@ -161,11 +191,19 @@ Bytes encode(const HeadRecord& record) {
   writer.number(uint64_t(record.created_ns)).number(record.next_generation);
   writer.number(uint8_t(record.active)).number(uint8_t(record.poisoned));
   writer.number(uint32_t(record.generations.size()));
-  for (uint64_t generation : record.generations) writer.number(generation);
+  for (const HeadGeneration& generation : record.generations) {
+    writer.number(generation.number).number(generation.size_bytes);
+  }
   writer.number(uint32_t(record.pending.size()));
   for (const PendingCheckpoint& pending : record.pending) {
     writer.number(pending.generation).number(uint64_t(pending.time_ns)).text(pending.name);
+    writer.number(pending.cut).number(uint8_t(pending.forked));
+    put_labels(writer, pending.labels);
+    put_attachments(writer, pending.attachments);
   }
+  writer.number(uint8_t(record.origin ? 1 : 0));
+  ForkOrigin origin = record.origin.value_or(ForkOrigin{});
+  writer.number(origin.disk_uid).number(origin.cut);
   return writer.take();
 }
 
@@ -184,17 +222,30 @@ Result<HeadRecord> decode_head(std::span<const std::byte> bytes) {
   record.active = reader.flag();
   record.poisoned = reader.flag();
   for (size_t left = reader.count(kMaxGenerations); left > 0; left--) {
-    record.generations.push_back(reader.bytes.number<uint64_t>());
+    HeadGeneration generation{reader.bytes.number<uint64_t>(), 0};
+    generation.size_bytes = reader.size();
+    record.generations.push_back(generation);
   }
   for (size_t left = reader.count(kMaxGenerations); left > 0; left--) {
     PendingCheckpoint pending;
     pending.generation = reader.bytes.number<uint64_t>();
     pending.time_ns = int64_t(reader.bytes.number<uint64_t>());
     pending.name = reader.bytes.text();
+    pending.cut = reader.bytes.number<uint64_t>();
+    pending.forked = reader.flag();
+    pending.labels = reader.labels();
+    pending.attachments = reader.attachments();
     record.pending.push_back(std::move(pending));
   }
+  bool has_origin = reader.flag();
+  ForkOrigin origin{reader.bytes.number<uint64_t>(), 0};
+  origin.cut = reader.bytes.number<uint64_t>();
+  if (has_origin) record.origin = origin;
+  if (!has_origin && origin != ForkOrigin{}) reader.fail("an origin that is none");
+  if (has_origin && !record.generations.empty()) reader.fail("writes before its origin is known");
   bool ascending =
-      std::is_sorted(record.generations.begin(), record.generations.end()) &&
+      std::is_sorted(record.generations.begin(), record.generations.end(),
+                     [](const auto& a, const auto& b) { return a.number < b.number; }) &&
       std::is_sorted(record.pending.begin(), record.pending.end(),
                      [](const auto& a, const auto& b) { return a.generation < b.generation; });
   if (!ascending) reader.fail("generations out of order");

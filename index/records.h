@@ -19,6 +19,7 @@ namespace casdisk {
 inline constexpr size_t kMaxGenerations = 64;  // of one head; also bounds its pending checkpoints
 inline constexpr size_t kMaxLabels = 32;
 inline constexpr size_t kMaxLabelBytes = 512;
+inline constexpr size_t kMaxAttachments = 16;
 
 // The identity of a fallback file is what it is known by: the hash of this record's fixed part.
 using FallbackId = ChunkId;
@@ -38,6 +39,18 @@ struct FallbackUse {
   bool operator==(const FallbackUse&) const = default;
 };
 
+using Labels = std::vector<std::pair<std::string, std::string>>;
+inline constexpr const char* kGroupLabel = "group";  // the name of a checkpoint of several disks
+
+// A file that is kept with a checkpoint, such as a VM's memory image: opaque, in chunks like a
+// disk.
+struct Attachment {
+  std::string name;
+  uint64_t size_bytes = 0;
+  Entry root;  // over chunks_for(size_bytes)
+  bool operator==(const Attachment&) const = default;
+};
+
 // An immutable checkpoint; its id is the hash of the record's bytes.
 struct CheckpointRecord {
   Entry root;
@@ -47,14 +60,35 @@ struct CheckpointRecord {
   int64_t time_ns = 0;  // since 1970, UTC
   std::string disk;     // the names it was made under
   std::string name;
-  std::vector<std::pair<std::string, std::string>> labels;
+  Labels labels;
+  std::vector<Attachment> attachments;
 };
 
-// A checkpoint that was cut and whose generation is not sealed yet: a name without an id.
+// A generation of a head. Its size is the disk's when it was made.
+struct HeadGeneration {
+  uint64_t number = 0;
+  uint64_t size_bytes = 0;
+  bool operator==(const HeadGeneration&) const = default;
+};
+
+// A cut whose generation is not sealed yet. With a name it becomes a checkpoint: until then a name
+// without an id. Without one it stands for the forks that were made of it.
 struct PendingCheckpoint {
   std::string name;
   uint64_t generation = 0;  // its newest generation
   int64_t time_ns = 0;
+  uint64_t cut = 0;     // random; what ForkOrigin refers to
+  bool forked = false;  // heads in the catalog wait for it
+  Labels labels;
+  std::vector<Attachment> attachments;
+};
+
+// What a fork waits for that was made of a disk with unsealed writes: its root, size and parent are
+// set by the transaction that publishes the cut.
+struct ForkOrigin {
+  uint64_t disk_uid = 0;
+  uint64_t cut = 0;
+  bool operator==(const ForkOrigin&) const = default;
 };
 
 // A checkpoint record that is in the chunk store and on its way into the catalog.
@@ -74,10 +108,11 @@ struct HeadRecord {
   std::optional<FallbackUse> fallback;
   int64_t created_ns = 0;
   uint64_t next_generation = 1;
-  std::vector<uint64_t> generations;  // oldest first; the last is active unless `active` is false
+  std::vector<HeadGeneration> generations;  // oldest first; the last takes writes if `active`
   bool active = false;
   std::vector<PendingCheckpoint> pending;  // oldest first
   bool poisoned = false;                   // a sync failed; see Disk::open
+  std::optional<ForkOrigin> origin;        // not settled yet: `root` says nothing
 };
 
 Bytes encode(const FallbackRecord& record);

@@ -62,10 +62,10 @@ uint64_t Store::random() const {
 std::string Store::lease_path(uint64_t uid) const { return path_ + "/leases/" + uid_name(uid); }
 
 Result<FileLock> Store::lease(const std::string& disk, uint64_t uid) {
-  return FileLock::acquire(lease_path(uid), "disk " + disk);
+  return FileLock::acquire(lease_path(uid), "disk " + disk, options_.lease_note);
 }
 
-Result<std::optional<int64_t>> Store::lease_holder(uint64_t uid) const {
+Result<std::optional<LockHolder>> Store::lease_holder(uint64_t uid) const {
   return FileLock::holder(lease_path(uid));
 }
 

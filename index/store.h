@@ -25,11 +25,19 @@
 
 namespace casdisk {
 
+enum class SealWhat { kFrozen, kAll };  // of a disk: what its cuts left, or a new cut as well
+
 struct StoreOptions {
   IoChoice io = IoChoice::kAuto;
   uint64_t cache_bytes = uint64_t(64) << 20;
   LogSink log = [](const std::string&) {};  // notes of background work; any thread
   std::shared_ptr<FileSystem> file_system;  // null: the machine's, with `io`
+
+  // Written into the leases that this process takes: where whoever finds them held can ask.
+  std::string lease_note;
+  // Makes the holder of a disk's lease seal it, and waits. kBusy when it cannot be asked.
+  std::function<Result<void>(const std::string& disk, const LockHolder& holder, SealWhat what)>
+      ask_to_seal;
 };
 
 class Store {
@@ -54,8 +62,9 @@ class Store {
 
   // kBusy when another process, or another opener in this one, has the disk.
   Result<FileLock> lease(const std::string& disk, uint64_t uid);
-  // The process that has the disk open, if one has. Takes no lease, so it disturbs nobody.
-  Result<std::optional<int64_t>> lease_holder(uint64_t uid) const;
+  // Who has the disk open, if somebody has. Takes no lease, so it disturbs nobody.
+  Result<std::optional<LockHolder>> lease_holder(uint64_t uid) const;
+  const StoreOptions& options() const { return options_; }
   void drop_lease_file(uint64_t uid);  // of a disk that is gone
 
   // The directory of a disk's generations, made if `create`; nullptr when there is none.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "cas/os/parallel.h"
 #include "index/checkpoint_view.h"
 #include "index/disk.h"
 
@@ -16,10 +15,9 @@ Result<Layers> layers_of(Store& store, const VolumeName& name) {
     return store.sealed_layers(found.record.root, found.record.size_bytes, found.record.fallback);
   }
   TRY_ASSIGN(HeadRecord head, store.catalog().head(name.disk));
-  if (!head.generations.empty()) {
-    TRY_ASSIGN(auto disk, Disk::open(store, name.disk, {}));
-    TRY(disk->seal_all(core_count(), [](uint64_t) {}));
-    head = disk->head();
+  if (!head.generations.empty() || head.origin) {
+    TRY(settle_disk(store, name.disk, SealWhat::kAll));
+    TRY_ASSIGN(head, store.catalog().head(name.disk));
   }
   return store.sealed_layers(head.root, head.size_bytes, head.fallback);
 }

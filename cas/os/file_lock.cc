@@ -6,8 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
+#include <string_view>
 #include <utility>
 
 #include "cas/os/retry.h"
@@ -16,19 +19,33 @@ namespace casdisk {
 
 namespace {
 
-Error busy(int descriptor, const std::string& what) {
-  char text[32];
-  ssize_t count = retry_interrupted([&] { return ::pread(descriptor, text, sizeof(text), 0); });
-  std::string pid(text, size_t(count > 0 ? count : 0));
-  if (pid.empty() || pid.find_first_not_of("0123456789") != std::string::npos) pid = "unknown";
-  return Error{Fault::kBusy, 0, fmt::format("{} is busy: held by pid {}", what, pid)};
+constexpr size_t kMaxHolderBytes = 512;
+
+// Without it the holder is not known, but the lock holds: failures do not matter.
+void write_holder(int descriptor, const std::string& note) {
+  const std::string text = fmt::format("{} {}\n", ::getpid(), note);
+  if (::ftruncate(descriptor, 0) != 0) return;
+  if (::pwrite(descriptor, text.data(), text.size(), 0) < 0) return;
 }
 
-// For messages only, so failures do not matter.
-void write_pid(int descriptor) {
-  const std::string pid = fmt::format("{}", ::getpid());
-  if (::ftruncate(descriptor, 0) != 0) return;
-  if (::pwrite(descriptor, pid.data(), pid.size(), 0) < 0) return;
+// What write_holder() wrote; nothing when it did not, or is at it.
+std::optional<LockHolder> read_holder(int descriptor) {
+  char text[kMaxHolderBytes];
+  ssize_t count = retry_interrupted([&] { return ::pread(descriptor, text, sizeof(text), 0); });
+  std::string_view line(text, size_t(std::max<ssize_t>(count, 0)));
+  const size_t space = line.find(' '), end = line.find('\n');
+  if (space == line.npos || end == line.npos || end < space) return std::nullopt;
+  LockHolder holder;
+  auto [rest, error] = std::from_chars(line.data(), line.data() + space, holder.pid);
+  if (error != std::errc() || rest != line.data() + space) return std::nullopt;
+  holder.note = line.substr(space + 1, end - space - 1);
+  return holder;
+}
+
+Error busy(int descriptor, const std::string& what) {
+  auto holder = read_holder(descriptor);
+  const std::string pid = holder ? std::to_string(holder->pid) : "unknown";
+  return Error{Fault::kBusy, 0, fmt::format("{} is busy: held by pid {}", what, pid)};
 }
 
 // Whether `path` still names the file that we have locked: its last holder may have removed it.
@@ -58,22 +75,21 @@ bool is_locked(uint64_t inode, int64_t pid) {
 
 }  // namespace
 
-Result<std::optional<int64_t>> FileLock::holder(const std::string& path) {
+Result<std::optional<LockHolder>> FileLock::holder(const std::string& path) {
   int descriptor = retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
-  if (descriptor < 0 && errno == ENOENT) return std::optional<int64_t>();
+  if (descriptor < 0 && errno == ENOENT) return std::optional<LockHolder>();
   if (descriptor < 0) return os_error(errno, path);
   FileLock closing(descriptor);
   struct stat status;
   if (::fstat(descriptor, &status) != 0) return os_error(errno, path);
-  char text[32] = "";
-  ssize_t count = retry_interrupted([&] { return ::pread(descriptor, text, sizeof(text) - 1, 0); });
-  long long pid = 0;
-  if (count <= 0 || std::sscanf(text, "%lld", &pid) != 1) return std::optional<int64_t>();
-  if (!is_locked(status.st_ino, pid)) return std::optional<int64_t>();
-  return std::optional<int64_t>(pid);
+  auto holder = read_holder(descriptor);
+  if (holder && !is_locked(status.st_ino, holder->pid)) holder.reset();
+  return holder;
 }
 
-Result<FileLock> FileLock::acquire(const std::string& path, const std::string& what) {
+Result<FileLock> FileLock::acquire(const std::string& path, const std::string& what,
+                                   const std::string& note) {
+  CHECK(note.size() < kMaxHolderBytes / 2 && note.find('\n') == note.npos);
   for (;;) {
     int descriptor =
         retry_interrupted([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600); });
@@ -84,7 +100,7 @@ Result<FileLock> FileLock::acquire(const std::string& path, const std::string& w
       return os_error(errno, path + ": lock");
     }
     if (!is_current(descriptor, path)) continue;
-    write_pid(descriptor);
+    write_holder(descriptor, note);
     return lock;
   }
 }

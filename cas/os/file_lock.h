@@ -14,16 +14,21 @@
 
 namespace casdisk {
 
+struct LockHolder {
+  int64_t pid = 0;
+  std::string note;  // as given to acquire()
+};
+
 class FileLock {
  public:
   // Creates the file (mode 0600) if need be. Fault::kBusy when somebody holds it; the context is
-  // "`what` is busy: held by pid N".
-  static Result<FileLock> acquire(const std::string& path, const std::string& what);
+  // "`what` is busy: held by pid N". `note` is one line.
+  static Result<FileLock> acquire(const std::string& path, const std::string& what,
+                                  const std::string& note = "");
 
-  // The process that holds the lock on the file `path`, if one does, by looking alone: taking the
-  // lock for a try would make others fail. Holders in containers that /proc/locks does not show are
-  // missed.
-  static Result<std::optional<int64_t>> holder(const std::string& path);
+  // Who holds the lock on the file `path`, if somebody does, by looking alone: taking the lock for
+  // a try would make others fail. Holders in containers that /proc/locks does not show are missed.
+  static Result<std::optional<LockHolder>> holder(const std::string& path);
 
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&& other) noexcept;

@@ -106,7 +106,7 @@ Json disk_json(const DiskSummary& disk) {
                {"root", root_json(head.root)},
                {"created", utc_text(head.created_ns)},
                {"state", state_word(disk)},
-               {"pid", disk.holder ? Json(*disk.holder) : Json(nullptr)}};
+               {"pid", disk.holder ? Json(disk.holder->pid) : Json(nullptr)}};
   json["fallback"] = nullptr;
   if (disk.fallback) {
     json["fallback"] = {{"path", disk.fallback->path}, {"limit_bytes", head.fallback->limit_bytes}};

@@ -19,7 +19,7 @@ struct DiskSummary {
   std::vector<NamedCheckpoint> checkpoints;
   std::optional<CheckpointRecord> parent;
   std::optional<FallbackRecord> fallback;
-  std::optional<int64_t> holder;  // the process that has the disk open
+  std::optional<LockHolder> holder;  // the process that has the disk open
 };
 Result<DiskSummary> summarize_disk(Store& store, const std::string& name);
 Result<std::vector<DiskSummary>> summarize_disks(Store& store);

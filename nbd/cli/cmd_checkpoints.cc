@@ -20,7 +20,7 @@ Result<ChunkId> checkpoint_by_time(Store& store, const std::string& disk, unsign
   const std::string time = utc_name(store.now_ns());
   for (unsigned i = 1;; i++) {
     name = i == 1 ? time : fmt::format("{}-{}", time, i);
-    auto made = checkpoint_disk(store, disk, name, threads, progress);
+    auto made = checkpoint_disk(store, disk, {name, {}, {}}, threads, progress);
     if (made.ok() || made.error().fault != Fault::kExists || i == kMaxNamesPerSecond) return made;
   }
 }
@@ -103,7 +103,7 @@ Result<int> run_checkpoint(Session& session, const Arguments& arguments) {
     ProgressBar bar("checkpoint " + name.disk, disk.dirty_bytes, session.progress());
     auto progress = [&](uint64_t sealed_bytes) { bar.set(sealed_bytes); };
     if (name.is_checkpoint()) {
-      TRY(checkpoint_disk(*store, name.disk, name.checkpoint, threads, progress));
+      TRY(checkpoint_disk(*store, name.disk, {name.checkpoint, {}, {}}, threads, progress));
     } else {
       TRY(checkpoint_by_time(*store, name.disk, threads, progress, name.checkpoint));
     }

@@ -80,7 +80,7 @@ Result<int> info_of_disk(Session& session, Store& store, const std::string& name
                  {"checkpoints", std::to_string(disk.checkpoints.size())},
                  {"created", utc_text(head.created_ns)},
                  {"state", state_word(disk)}};
-  if (disk.holder) lines.back().second += fmt::format(", held by pid {}", *disk.holder);
+  if (disk.holder) lines.back().second += fmt::format(", held by pid {}", disk.holder->pid);
   if (head.poisoned) lines.back().second += "; a sync failed, see `casdisk accept --help`";
   for (const PendingCheckpoint& pending : head.pending) {
     lines.push_back({"pending", disk.name + "@" + pending.name});

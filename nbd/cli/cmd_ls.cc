@@ -22,7 +22,7 @@ Result<int> run_ls(Session& session, const Arguments&) {
   Json list = Json::array();
   for (const DiskSummary& disk : disks) {
     std::string state = state_word(disk);
-    if (disk.holder) state += fmt::format(" pid {}", *disk.holder);
+    if (disk.holder) state += fmt::format(" pid {}", disk.holder->pid);
     rows.push_back({disk.name, human_bytes(disk.head.size_bytes), human_bytes(disk.dirty_bytes),
                     std::to_string(disk.checkpoints.size()),
                     disk.parent ? made_as(*disk.parent) : "-", utc_text(disk.head.created_ns),

@@ -95,7 +95,7 @@ class Model {
 
   void checkpoint() {
     std::string name = "c" + std::to_string(++names_);
-    ASSERT_OK(disk_->cut(name));
+    ASSERT_OK(disk_->cut({name, {}, {}}));
     if (random_() % 2 == 0) {
       ASSERT_OK(disk_->seal(2, no_progress));
     }

@@ -15,7 +15,7 @@ class ExportsTest : public testing::Test {
   ExportsTest() {
     must(create_disk(*store_, "web", {.size_bytes = 1 << 20}));
     must(create_disk(*store_, "other", {.size_bytes = 12345}));
-    must(checkpoint_disk(*store_, "web", "monday", 1, no_progress));
+    must(checkpoint_disk(*store_, "web", {"monday", {}, {}}, 1, no_progress));
   }
 
   std::unique_ptr<Exports> exports(std::optional<VolumeName> only = {}) {

@@ -157,7 +157,7 @@ TEST_F(FallbackTest, ASealThatCannotReadItsBaseKeepsTheChunkDirty) {
   disk.reset();
   store_.reopen();
   disk = store_.disk("d");
-  ASSERT_OK(disk->cut("c"));
+  ASSERT_OK(disk->cut({"c", {}, {}}));
   auto sealed = disk->seal(2, no_progress);
   ASSERT_FALSE(sealed.ok());
   EXPECT_NE(sealed.error().context.find("chunk 0"), std::string::npos) << sealed.error().context;

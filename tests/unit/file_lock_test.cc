@@ -66,15 +66,16 @@ TEST(FileLock, HolderIsTheProcessThatHasIt) {
     EXPECT_OK(found);
     return found.ok() ? found.value() : std::nullopt;
   };
-  EXPECT_EQ(holder(), std::nullopt);  // no such file
+  EXPECT_FALSE(holder());  // no such file
   {
-    auto lock = FileLock::acquire(directory / "lock", "it");
+    auto lock = FileLock::acquire(directory / "lock", "it", "ask here");
     ASSERT_OK(lock);
-    EXPECT_EQ(holder(), int64_t(::getpid()));
-    EXPECT_EQ(holder(), int64_t(::getpid()));  // looking takes nothing
+    ASSERT_TRUE(holder());
+    EXPECT_EQ(holder()->pid, int64_t(::getpid()));  // looking takes nothing
+    EXPECT_EQ(holder()->note, "ask here");
     EXPECT_FAULT(FileLock::acquire(directory / "lock", "it"), Fault::kBusy);
   }
-  EXPECT_EQ(holder(), std::nullopt);  // the file still names us
+  EXPECT_FALSE(holder());  // the file still names us
 }
 
 }  // namespace

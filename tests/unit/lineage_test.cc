@@ -22,7 +22,7 @@ class LineageTest : public testing::Test {
     ASSERT_OK(store_.disk(disk)->write(offset, random_bytes(seed, length)));
   }
   ChunkId checkpoint(const std::string& disk, const std::string& name) {
-    return must(checkpoint_disk(*store_, disk, name, 2, no_progress));
+    return must(checkpoint_disk(*store_, disk, {name, {}, {}}, 2, no_progress));
   }
   Bytes view(const std::string& disk, const std::string& name) {
     return contents(*must(CheckpointView::open(*store_, {disk, name})));
@@ -114,14 +114,14 @@ TEST_F(LineageTest, TakenMissingAndBadNamesAreToldApart) {
   EXPECT_FAULT(remove_checkpoint(*store_, {"d", "no"}), Fault::kNotFound);
   EXPECT_FAULT(remove_disk(*store_, "no"), Fault::kNotFound);
   checkpoint("d", "a");
-  EXPECT_FAULT(checkpoint_disk(*store_, "d", "a", 1, no_progress), Fault::kExists);
+  EXPECT_FAULT(checkpoint_disk(*store_, "d", {"a", {}, {}}, 1, no_progress), Fault::kExists);
 }
 
 TEST_F(LineageTest, AHeldDiskIsBusyForEverythingThatChangesIt) {
   checkpoint("d", "a");
   auto held = store_.disk("d");
   EXPECT_FAULT(Disk::open(*store_, "d", {}), Fault::kBusy);
-  EXPECT_FAULT(checkpoint_disk(*store_, "d", "b", 1, no_progress), Fault::kBusy);
+  EXPECT_FAULT(checkpoint_disk(*store_, "d", {"b", {}, {}}, 1, no_progress), Fault::kBusy);
   EXPECT_FAULT(rollback_disk(*store_, {"d", "a"}), Fault::kBusy);
   EXPECT_FAULT(resize_disk(*store_, "d", 1, 1, no_progress), Fault::kBusy);
   EXPECT_FAULT(remove_disk(*store_, "d"), Fault::kBusy);
@@ -133,7 +133,7 @@ TEST_F(LineageTest, ACheckpointCutBeforeACrashIsSealedByWhoNeedsIt) {
   Bytes before = contents(*store_.disk("d"));
   {
     auto disk = store_.disk("d");
-    ASSERT_OK(disk->cut("a"));
+    ASSERT_OK(disk->cut({"a", {}, {}}));
     ASSERT_OK(disk->write(0, Bytes(kSizeBytes, std::byte(3))));  // the process ends here
   }
   store_.reopen();
@@ -147,9 +147,9 @@ TEST_F(LineageTest, CheckpointsOfACleanHeadAreNotTheWritesThatFollow) {
   Bytes before = view("d", "a");
   {
     auto disk = store_.disk("d");
-    ASSERT_OK(disk->cut("b"));  // nothing dirty, nothing to freeze
+    ASSERT_OK(disk->cut({"b", {}, {}}));  // nothing dirty, nothing to freeze
     ASSERT_OK(disk->write(0, Bytes(kSizeBytes, std::byte(3))));
-    ASSERT_OK(disk->cut("c"));
+    ASSERT_OK(disk->cut({"c", {}, {}}));
     ASSERT_OK(disk->seal(2, no_progress));
   }
   EXPECT_EQ(view("d", "b"), before);

@@ -61,7 +61,7 @@ TEST_F(PoisonTest, ByAFlush) {
 }
 
 TEST_F(PoisonTest, ByACheckpoint) {
-  EXPECT_FAULT(disk_->cut("c"), Fault::kPoisoned);
+  EXPECT_FAULT(disk_->cut({"c", {}, {}}), Fault::kPoisoned);
   expect_poisoned_until_accepted();
 }
 

@@ -24,9 +24,10 @@ HeadRecord sample_head() {
   head.fallback = FallbackUse{id_of(3), 999};
   head.created_ns = -5;
   head.next_generation = 9;
-  head.generations = {6, 8};
+  head.generations = {{6, 12345}, {8, 12345}};
   head.active = true;
-  head.pending = {{"a", 6, 77}, {"b", 6, 78}};
+  head.pending = {{"a", 6, 77, 5, true, {{"k", "v"}}, {{"vm", 9, Entry::of(id_of(5))}}},
+                  {"b", 6, 78}};
   return head;
 }
 
@@ -39,6 +40,7 @@ CheckpointRecord sample_checkpoint() {
   record.disk = "d";
   record.name = "c";
   record.labels = {{"job", "17"}, {"empty", ""}};
+  record.attachments = {{"vmstate", 77, Entry::of(id_of(6))}};
   return record;
 }
 
@@ -105,7 +107,7 @@ TEST(Records, WhatNoHeadCanBeIsRefused) {
   };
   EXPECT_TRUE(refused([](HeadRecord& head) { head.size_bytes = 0; }));
   EXPECT_TRUE(refused([](HeadRecord& head) { head.size_bytes = UINT64_MAX; }));
-  EXPECT_TRUE(refused([](HeadRecord& head) { head.generations = {8, 6}; }));
+  EXPECT_TRUE(refused([](HeadRecord& head) { head.generations = {{8, 1}, {6, 1}}; }));
   EXPECT_TRUE(refused([](HeadRecord& head) { head.generations.clear(); }));
   EXPECT_TRUE(refused([](HeadRecord& head) { head.pending[0].generation = 7; }));
   EXPECT_TRUE(refused([](HeadRecord& head) { head.fallback->limit_bytes = 0; }));

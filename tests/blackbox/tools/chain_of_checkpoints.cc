@@ -32,7 +32,7 @@ Result<void> checkpoint(const std::string& path, const std::string& name, unsign
     uint64_t chunk = random() % (disk->size_bytes() / kChunkBytes);
     TRY(disk->write(chunk * kChunkBytes, content(random)));
   }
-  TRY(disk->cut(fmt::format("c{}", number)));
+  TRY(disk->cut({fmt::format("c{}", number), {}, {}}));
   return disk->seal(1, [](uint64_t) {});
 }
 

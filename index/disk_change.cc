@@ -1,0 +1,170 @@
+// Changes of a disk that may be in use: rollback, growing and shrinking.
+//
+// Each is one transaction of the head. Where nothing may be inside the active generation, writes
+// wait at the gate until the new layers are set.
+#include <fmt/format.h>
+
+#include <cerrno>
+
+#include "index/disk.h"
+#include "index/resize.h"
+
+namespace casdisk {
+namespace {
+
+// Longer than any of our own holds takes; they end by themselves all the same.
+constexpr std::chrono::hours kOwnHold{1};
+
+// Seals before the last one of a shrink, which writes wait for: each leaves less to do.
+constexpr int kSealsBeforeHold = 3;
+
+class Held {
+ public:
+  explicit Held(LayersGate& gate) : gate_(gate) { gate_.hold(LayersGate::Clock::now() + kOwnHold); }
+  ~Held() { gate_.release(); }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+
+ private:
+  LayersGate& gate_;
+};
+
+}  // namespace
+
+// REQUIRES: change_mutex_ is held. A pending checkpoint is of the disk as it is.
+Result<void> Disk::check_may_change() {
+  TRY(reload_head());
+  std::lock_guard lock(head_mutex_);
+  if (head_.pending.empty() && LayersGate::Clock::now() >= group_until_) return {};
+  return Error{
+      Fault::kBusy, 0,
+      fmt::format("disk {} has checkpoints that are not sealed yet; wait for them", name_)};
+}
+
+// REQUIRES: change_mutex_ is held, and the gate; nobody is inside. The numbers of generations leave
+// a gap, which tells a group checkpoint that its cut is void.
+Result<void> Disk::replace_content(const std::function<void(HeadRecord&)>& change, Layers after) {
+  auto before = layers();
+  TRY(update_head([&](CatalogWriter&, HeadRecord& head) -> Result<void> {
+    change(head);
+    head.generations.clear();
+    head.active = false;
+    head.next_generation++;
+    return {};
+  }));
+  after.generations.clear();
+  after.active = false;
+  gate_.set(std::move(after));
+  auto dropped = before->generations;
+  if (armed_) dropped.push_back(std::move(armed_));
+  armed_.reset();
+  return remove_generations(dropped);
+}
+
+Result<void> Disk::remove_generations(const std::vector<std::shared_ptr<Generation>>& generations) {
+  for (const auto& generation : generations) {
+    TRY(Generation::remove(*directory_, generation->number()));
+  }
+  return {};
+}
+
+Result<void> Disk::roll_back(const ChunkId& id, const CheckpointRecord& record) {
+  Hurry hurry(hurrying_count_);
+  std::lock_guard seal_lock(seal_mutex_);
+  std::lock_guard lock(change_mutex_);
+  TRY(check_may_change());
+  TRY_ASSIGN(Layers after, store_.sealed_layers(record.root, record.size_bytes, record.fallback));
+  Held held(gate_);
+  if (layers()->active) layers()->generations.front()->drain();
+  auto change = [&](HeadRecord& head) {
+    head.root = record.root;
+    head.size_bytes = record.size_bytes;
+    head.fallback = record.fallback;
+    head.parent = id;
+    head.poisoned = false;
+  };
+  TRY(replace_content(change, std::move(after)));
+  poisoned_ = false;
+  return {};
+}
+
+Result<void> Disk::resize(uint64_t size_bytes, const SealOptions& options) {
+  TRY(check_disk_size(store_, size_bytes));
+  Hurry hurry(hurrying_count_);
+  std::lock_guard seal_lock(seal_mutex_);
+  if (size_bytes == this->size_bytes()) return {};
+  return size_bytes > this->size_bytes() ? grow(size_bytes) : shrink(size_bytes, options);
+}
+
+// What is frozen keeps its size; the next generation has the new one. REQUIRES: seal_mutex_.
+Result<void> Disk::grow(uint64_t size_bytes) {
+  std::lock_guard lock(change_mutex_);
+  TRY(check_may_change());
+  auto before = layers();
+  Layers after = *before;
+  after.size_bytes = size_bytes;
+  TRY_ASSIGN(after.tree, casdisk::resize(store_.chunks(), after.tree, chunks_for(size_bytes)));
+  TRY(store_.chunks().sync());
+  std::shared_ptr<Generation> next;
+  if (after.active) {
+    TRY_ASSIGN(next, make_generation(size_bytes));
+    after.generations.insert(after.generations.begin(), next);
+  }
+  TRY(update_head([&](CatalogWriter&, HeadRecord& head) -> Result<void> {
+    head.size_bytes = size_bytes;
+    head.root = after.tree.root;
+    if (armed_) head.generations.pop_back();
+    if (!next) return {};
+    head.generations.push_back({next->number(), size_bytes});
+    head.next_generation = next->number() + 1;
+    return {};
+  }));
+  gate_.set(std::move(after));
+  if (next) before->generations.front()->drain();
+  if (!armed_) return {};
+  auto dropped = std::move(armed_);
+  armed_.reset();
+  return remove_generations({dropped});
+}
+
+// REQUIRES: seal_mutex_.
+Result<void> Disk::shrink(uint64_t size_bytes, const SealOptions& options) {
+  for (int i = 0; i < kSealsBeforeHold; i++) {
+    TRY(cut({}));
+    TRY_ASSIGN(SealEnd end, seal_frozen(options));
+    if (end == SealEnd::kStopped) return Error{Fault::kIo, EINTR, "stopped"};
+  }
+  std::lock_guard lock(change_mutex_);
+  TRY(check_may_change());
+  Held held(gate_);
+  if (layers()->active) layers()->generations.front()->drain();
+  TRY_ASSIGN(auto tree, seal_everything(options));
+  if (!tree) return Error{Fault::kIo, EINTR, "stopped"};
+  HeadRecord shrunk = head();
+  shrunk.root = tree->root;
+  TRY(resize_head(store_, shrunk, size_bytes));
+  TRY(store_.chunks().sync());
+  TRY_ASSIGN(Layers after, store_.sealed_layers(shrunk.root, size_bytes, shrunk.fallback));
+  auto change = [&](HeadRecord& head) {
+    head.root = shrunk.root;
+    head.size_bytes = size_bytes;
+    head.fallback = shrunk.fallback;
+  };
+  return replace_content(change, std::move(after));
+}
+
+// All generations, the active one too. REQUIRES: nobody is inside.
+Result<std::optional<Tree>> Disk::seal_everything(const SealOptions& options) {
+  Layers below = *layers();
+  auto generations = std::move(below.generations);
+  below.active = false;
+  for (auto generation = generations.rbegin(); generation != generations.rend(); ++generation) {
+    below.generations = {*generation};
+    TRY_ASSIGN(auto tree, seal_generation(below, options));
+    if (!tree) return std::optional<Tree>();
+    below.tree = *tree;
+  }
+  return std::optional(below.tree);
+}
+
+}  // namespace casdisk

@@ -1,0 +1,249 @@
+// The cut: what was written so far is frozen while writes go on, and a checkpoint or a fork of it
+// is recorded.
+//
+//   arm ─ swap ─ drain ─ flush ─ record
+//
+// The next generation is made and named by the head before it takes a write, so that whatever is
+// acknowledged into it survives the process. From the swap on writes go there; those still inside
+// the old generation end, it is flushed, and only then the catalog says that there is a checkpoint.
+// Interrupted before, the disk has one generation more and no checkpoint.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "index/disk.h"
+#include "index/new_disk.h"
+
+namespace casdisk {
+namespace {
+
+// How long a cut of a group keeps later generations from being sealed, which would end the chance
+// to record it.
+constexpr std::chrono::seconds kMaxGroupTime{5};
+
+PendingCheckpoint pending_of(const CutRequest& request, uint64_t generation, Store& store) {
+  PendingCheckpoint pending;
+  pending.name = request.checkpoint;
+  pending.generation = generation;
+  pending.time_ns = store.now_ns();
+  pending.cut = store.random();
+  pending.labels = request.labels;
+  pending.attachments = request.attachments;
+  return pending;
+}
+
+uint64_t bytes_of(const Generation& generation) {
+  auto bytes = generation.allocated_bytes();
+  return bytes.ok() ? bytes.value() : 0;
+}
+
+}  // namespace
+
+Result<void> Disk::cut(const CutRequest& request) {
+  std::lock_guard lock(change_mutex_);
+  if (!request.checkpoint.empty()) TRY(check_checkpoint_is_new(request.checkpoint));
+  bool was_active = layers()->active;
+  TRY(freeze());
+  bool is_active = layers()->active;
+  if (request.checkpoint.empty() && was_active == is_active) return {};
+  auto recorded = update_head([&](CatalogWriter&, HeadRecord& head) -> Result<void> {
+    head.active = is_active;
+    if (request.checkpoint.empty()) return {};
+    head.pending.push_back(pending_of(request, newest_frozen(), store_));
+    return {};
+  });
+  if (!recorded.ok() && was_active != is_active) unfreeze();
+  return recorded;
+}
+
+Result<void> Disk::fork(const std::string& new_disk) {
+  TRY(check_name(new_disk, "disk"));
+  std::lock_guard lock(change_mutex_);
+  bool was_active = layers()->active;
+  TRY(freeze());
+  bool is_active = layers()->active;
+  auto recorded = update_head([&](CatalogWriter& writer, HeadRecord& head) -> Result<void> {
+    head.active = is_active;
+    NewDisk made;
+    made.head.size_bytes = head.size_bytes;
+    made.head.fallback = head.fallback;
+    made.head.parent = head.parent;
+    if (frozen_count() == 0 && head.pending.empty()) {
+      made.head.root = head.root;
+    } else {
+      PendingCheckpoint cut = pending_of({}, newest_frozen(), store_);
+      cut.forked = true;
+      made.head.origin = ForkOrigin{uid_, cut.cut};
+      head.pending.push_back(std::move(cut));
+    }
+    return enter_disk(writer, store_, new_disk, std::move(made));
+  });
+  if (!recorded.ok() && was_active != is_active) unfreeze();
+  return recorded;
+}
+
+// Names the next generation in the head, so that a swap is all that is left to do.
+Result<void> Disk::arm() {
+  if (armed_) return {};
+  uint64_t size_bytes = layers()->size_bytes;
+  TRY_ASSIGN(auto made, make_generation(size_bytes));
+  TRY(update_head([&](CatalogWriter&, HeadRecord& head) -> Result<void> {
+    head.generations.push_back({made->number(), size_bytes});
+    head.next_generation = made->number() + 1;
+    return {};
+  }));
+  armed_ = std::move(made);
+  return {};
+}
+
+// Nothing is frozen where nothing was written since the last time.
+Result<void> Disk::freeze() {
+  auto before = layers();
+  if (before->active && !before->generations.front()->is_clean()) {
+    TRY(check_room());
+    if (options_.is_served) TRY(arm());
+    gate_.set(frozen(*before));
+    if (options_.is_served) armed_.reset();
+  }
+  auto flushed = flush_frozen();
+  if (!flushed.ok() && before->active && !layers()->active) unfreeze();
+  return flushed;
+}
+
+// The layers after the swap: writes go to the armed generation, or to none.
+Layers Disk::frozen(Layers layers) const {
+  layers.active = options_.is_served;
+  if (options_.is_served) layers.generations.insert(layers.generations.begin(), armed_);
+  return layers;
+}
+
+// The last generation takes writes again: it could not be flushed, or not be recorded as frozen.
+void Disk::unfreeze() {
+  Layers again = *layers();
+  if (again.generations.empty()) return;
+  again.active = true;
+  gate_.set(std::move(again));
+}
+
+Result<void> Disk::flush_frozen() {
+  auto now = layers();
+  for (size_t i = now->generations.size(); i-- > (now->active ? 1 : 0);) {
+    now->generations[i]->drain();
+    auto flushed = now->generations[i]->flush();
+    if (flushed.ok()) continue;
+    note_poison(flushed.error());
+    return flushed;
+  }
+  return {};
+}
+
+size_t Disk::frozen_count() const {
+  auto now = layers();
+  return now->generations.size() - (now->active ? 1 : 0);
+}
+
+// The last generation that a checkpoint made now has in it, whether or not it is sealed already.
+uint64_t Disk::newest_frozen() const {
+  auto now = layers();
+  if (!now->active) return head().next_generation - 1;
+  return now->generations.front()->number() - 1;
+}
+
+bool Disk::has_room_for_cut() const {
+  SealStatus status = seal_status();
+  return status.frozen_count < kMaxFrozenGenerations && status.frozen_bytes < kMaxFrozenBytes &&
+         head().pending.size() < kMaxGenerations;
+}
+
+Result<void> Disk::check_room() const {
+  if (has_room_for_cut()) return {};
+  return Error{Fault::kBusy, 0,
+               fmt::format("disk {} has {} generations that are not sealed yet; wait for them",
+                           name_, frozen_count())};
+}
+
+SealStatus Disk::seal_status() const {
+  SealStatus status;
+  auto now = layers();
+  for (const auto& generation : now->generations) {
+    if (now->active && generation == now->generations.front()) {
+      status.active_bytes = bytes_of(*generation);
+    } else {
+      status.frozen_count++;
+      status.frozen_bytes += bytes_of(*generation);
+    }
+  }
+  std::lock_guard lock(head_mutex_);
+  for (const PendingCheckpoint& pending : head_.pending) {
+    if (!pending.name.empty()) status.pending.push_back(pending.name);
+  }
+  status.failure = seal_failure_;
+  return status;
+}
+
+Result<void> Disk::check_checkpoint_is_new(const std::string& checkpoint_name) {
+  TRY(check_name(checkpoint_name, "checkpoint"));
+  HeadRecord now = head();
+  bool taken = std::any_of(now.pending.begin(), now.pending.end(),
+                           [&](const auto& pending) { return pending.name == checkpoint_name; });
+  TRY(store_.catalog().view([&](CatalogReader& reader) -> Result<void> {
+    TRY_ASSIGN(auto found, reader.find_checkpoint(uid_, checkpoint_name));
+    taken = taken || found.has_value();
+    return {};
+  }));
+  if (taken) return checkpoint_exists(name_, checkpoint_name);
+  return now.pending.size() < kMaxGenerations ? Result<void>() : check_room();
+}
+
+Result<void> Disk::prepare_cut() {
+  std::lock_guard lock(change_mutex_);
+  TRY(check_room());
+  return options_.is_served && layers()->active ? arm() : Result<void>();
+}
+
+Result<void> Disk::hold(LayersGate::Clock::time_point deadline) {
+  std::lock_guard lock(change_mutex_);
+  gate_.hold(deadline);
+  return {};
+}
+
+Result<void> Disk::cut_held() {
+  std::lock_guard lock(change_mutex_);
+  auto before = layers();
+  bool is_written = before->active && !before->generations.front()->is_clean();
+  // Another cut may have taken the one that was prepared.
+  if (is_written && options_.is_served) TRY(arm());
+  if (!gate_.set_held(is_written ? frozen(*before) : *before)) {
+    return Error{Fault::kBusy, 0, fmt::format("disk {}: the hold of its writes was over", name_)};
+  }
+  if (is_written && options_.is_served) armed_.reset();
+  uint64_t generation = newest_frozen();
+  std::lock_guard head_lock(head_mutex_);
+  group_generation_ = generation;
+  group_until_ = LayersGate::Clock::now() + kMaxGroupTime;
+  return {};
+}
+
+Result<uint64_t> Disk::flush_cut() {
+  std::lock_guard lock(change_mutex_);
+  TRY(flush_frozen());
+  bool is_active = layers()->active;
+  if (head().active != is_active) {
+    TRY(update_head([&](CatalogWriter&, HeadRecord& head) -> Result<void> {
+      head.active = is_active;
+      return {};
+    }));
+  }
+  std::lock_guard head_lock(head_mutex_);
+  return group_generation_;
+}
+
+Result<void> Disk::reload() {
+  std::lock_guard lock(change_mutex_);
+  TRY(reload_head());
+  std::lock_guard head_lock(head_mutex_);
+  group_until_ = {};
+  return {};
+}
+
+}  // namespace casdisk

@@ -1,0 +1,131 @@
+#include "index/group_checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "cas/os/parallel.h"
+#include "index/new_disk.h"
+
+namespace casdisk {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Members = std::vector<std::unique_ptr<CutMember>>;
+
+// Between the cuts and the transaction. Half of what a disk keeps its cut for (disk_cut.cc).
+constexpr std::chrono::milliseconds kMaxCommitWait{2500};
+
+// One step of every member, side by side: a hold must not wait for another's.
+Result<void> for_all(const Members& members,
+                     const std::function<Result<void>(CutMember&, size_t)>& step) {
+  return parallel_for(members.size(), unsigned(members.size()),
+                      [&](size_t i) { return step(*members[i], i); });
+}
+
+Error run_out(const std::string& disk) {
+  return Error{Fault::kBusy, 0,
+               fmt::format("disk {} changed while the group was checkpointed; try again", disk)};
+}
+
+// A cut of one disk that waits to be recorded.
+struct Cut {
+  uint64_t generation = 0;
+  HeadRecord head;  // after the cut
+};
+
+// REQUIRES: in the transaction that records it. The root is still the disk before the cut, or the
+// cut itself; were it later, the checkpoint would have writes of after its moment.
+Result<void> record_cut(CatalogWriter& writer, const std::string& disk, const Cut& cut,
+                        const CutRequest& request, int64_t time_ns, uint64_t random) {
+  TRY_ASSIGN(HeadRecord head, writer.head(disk));
+  uint64_t next = head.generations.empty() ? head.next_generation : head.generations[0].number;
+  if (head.uid != cut.head.uid || head.size_bytes != cut.head.size_bytes ||
+      next > cut.generation + 1 || head.origin) {
+    return run_out(disk);
+  }
+  TRY_ASSIGN(auto taken, writer.find_checkpoint(head.uid, request.checkpoint));
+  auto is_taken = [&](const auto& pending) { return pending.name == request.checkpoint; };
+  if (taken || std::any_of(head.pending.begin(), head.pending.end(), is_taken)) {
+    return checkpoint_exists(disk, request.checkpoint);
+  }
+  // Another checkpoint has been cut since: the order of the pending ones is that of their cuts.
+  if (!head.pending.empty() && head.pending.back().generation > cut.generation) {
+    return run_out(disk);
+  }
+  if (head.pending.size() >= kMaxGenerations) return run_out(disk);
+  head.pending.push_back({request.checkpoint, cut.generation, time_ns, random, false,
+                          request.labels, request.attachments});
+  return writer.put_head(disk, head);
+}
+
+class Attempt {
+ public:
+  Attempt(Store& store, const Members& members, const CutRequest& request)
+      : store_(store), members_(members), request_(request), cuts_(members.size()) {}
+
+  // Gives how long writes were held.
+  Result<std::chrono::microseconds> run() {
+    TRY(for_all(members_, [](CutMember& member, size_t) { return member.prepare(); }));
+    const auto begin = Clock::now();
+    auto cut = hold_and_cut();
+    const auto held = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
+    auto recorded = cut.ok() ? record(begin) : std::move(cut);
+    // In any case: a disk that waits for the outcome of its cut need not any more.
+    auto reloaded = for_all(members_, [](CutMember& member, size_t) { return member.reload(); });
+    TRY(std::move(recorded));
+    // What is recorded is recorded: a server that is gone finds it when it opens the disk again.
+    if (!reloaded.ok()) store_.log(describe(reloaded.error()));
+    return held;
+  }
+
+ private:
+  Result<void> hold_and_cut() {
+    auto held = for_all(members_, [](CutMember& member, size_t) { return member.hold(kMaxHold); });
+    if (held.ok()) {
+      return for_all(members_, [](CutMember& member, size_t) { return member.cut(); });
+    }
+    TRY(for_all(members_, [](CutMember& member, size_t) { return member.release(); }));
+    return held;
+  }
+
+  Result<void> record(Clock::time_point begin) {
+    TRY(for_all(members_, [&](CutMember& member, size_t i) -> Result<void> {
+      TRY_ASSIGN(cuts_[i].generation, member.flush());
+      TRY_ASSIGN(cuts_[i].head, store_.catalog().head(member.disk()));
+      return {};
+    }));
+    const int64_t time_ns = store_.now_ns();
+    return store_.catalog().update([&](CatalogWriter& writer) -> Result<void> {
+      if (Clock::now() - begin > kMaxCommitWait) return run_out(members_[0]->disk());
+      for (size_t i = 0; i < members_.size(); i++) {
+        TRY(record_cut(writer, members_[i]->disk(), cuts_[i], request_, time_ns, store_.random()));
+      }
+      return {};
+    });
+  }
+
+  Store& store_;
+  const Members& members_;
+  const CutRequest& request_;
+  std::vector<Cut> cuts_;
+};
+
+}  // namespace
+
+Result<std::chrono::microseconds> checkpoint_group(
+    Store& store, const std::vector<std::unique_ptr<CutMember>>& members,
+    const CutRequest& request) {
+  TRY(check_name(request.checkpoint, "checkpoint"));
+  CutRequest labelled = request;
+  labelled.labels.emplace_back(kGroupLabel, request.checkpoint);
+  for (unsigned attempt = 1;; attempt++) {
+    auto held = Attempt(store, members, labelled).run();
+    if (held.ok() || held.error().fault != Fault::kBusy || attempt == kMaxGroupAttempts) {
+      return held;
+    }
+  }
+}
+
+}  // namespace casdisk

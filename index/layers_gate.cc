@@ -1,0 +1,53 @@
+#include "index/layers_gate.h"
+
+namespace casdisk {
+
+std::shared_ptr<const Layers> LayersGate::layers() const {
+  std::shared_lock lock(mutex_);
+  return layers_;
+}
+
+void LayersGate::set(Layers layers) {
+  auto fresh = std::make_shared<const Layers>(std::move(layers));
+  std::unique_lock lock(mutex_);
+  layers_ = std::move(fresh);
+}
+
+// Exchanging the layers takes the mutex alone: whoever saw a generation as active is counted in it
+// by then.
+std::optional<LayersGate::Inside> LayersGate::enter() {
+  std::shared_lock lock(mutex_);
+  while (held_until_ != Clock::time_point::min() && is_held()) {
+    released_.wait_until(lock, held_until_);
+  }
+  if (!layers_->active) return std::nullopt;
+  layers_->generations.front()->enter();
+  return Inside(layers_);
+}
+
+void LayersGate::hold(Clock::time_point deadline) {
+  std::unique_lock lock(mutex_);
+  held_until_ = deadline;
+}
+
+bool LayersGate::set_held(Layers layers) {
+  auto fresh = std::make_shared<const Layers>(std::move(layers));
+  {
+    std::unique_lock lock(mutex_);
+    if (!is_held()) return false;
+    layers_ = std::move(fresh);
+    held_until_ = Clock::time_point::min();
+  }
+  released_.notify_all();
+  return true;
+}
+
+void LayersGate::release() {
+  {
+    std::unique_lock lock(mutex_);
+    held_until_ = Clock::time_point::min();
+  }
+  released_.notify_all();
+}
+
+}  // namespace casdisk
