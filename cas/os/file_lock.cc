@@ -57,17 +57,18 @@ bool is_current(int descriptor, const std::string& path) {
 }
 
 // The pid that the lock's file names is true for as long as the kernel knows of a lock on it.
+// Its lines: "1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF", the pid and the inode in decimal.
 bool is_locked(uint64_t inode, int64_t pid) {
   std::FILE* locks = std::fopen("/proc/locks", "re");
   if (locks == nullptr) return false;
+  const std::string holder = fmt::format(" WRITE {} ", pid);
+  const std::string file = fmt::format(":{} ", inode);
   bool found = false;
   char line[256];
   while (!found && std::fgets(line, sizeof(line), locks) != nullptr) {
-    long long locked_pid = 0;
-    unsigned long long locked_inode = 0;
-    int count =
-        std::sscanf(line, "%*u: FLOCK %*s WRITE %lld %*x:%*x:%llu", &locked_pid, &locked_inode);
-    found = count == 2 && locked_pid == pid && locked_inode == inode;
+    std::string_view text = line;
+    found = text.find(" FLOCK ") != text.npos && text.find(holder) != text.npos &&
+            text.find(file) != text.npos;
   }
   std::fclose(locks);
   return found;
