@@ -99,7 +99,7 @@ Result<std::vector<NamedCheckpoint>> CatalogReader::checkpoints(uint64_t disk_ui
 Result<CheckpointRecord> CatalogReader::checkpoint(const ChunkId& id) {
   TRY_ASSIGN(auto value, reader_.get(key_of('K', id.bytes)));
   std::string object = fmt::format("checkpoint {}", to_hex(id));
-  if (!value) return Error{Fault::kNotFound, 0, object + " is not in the catalog"};
+  if (!value) return Error{Fault::kDamaged, 0, object + " is missing from the catalog"};
   if (hash_of(*value) != id) {
     return Error{Fault::kDamaged, 0, object + ": its record is not what was written"};
   }

@@ -41,6 +41,7 @@ class CatalogReader {
 
   Result<std::optional<ChunkId>> find_checkpoint(uint64_t disk_uid, const std::string& name);
   Result<std::vector<NamedCheckpoint>> checkpoints(uint64_t disk_uid);  // by name
+  // Ids come from names, heads and other records: one without a record is kDamaged.
   Result<CheckpointRecord> checkpoint(const ChunkId& id);
 
   Result<std::optional<FallbackRecord>> find_fallback(const FallbackId& id);

@@ -156,7 +156,7 @@ Result<void> Fallback::commit(std::vector<Change> changes) {
     bool published = false;
     TRY(catalog_.update([&](CatalogWriter& writer) -> Result<void> {
       TRY_ASSIGN(auto current, writer.find_fallback(id_));
-      if (!current) return Error{Fault::kNotFound, 0, "the fallback is no longer in the catalog"};
+      if (!current) return Error{Fault::kDamaged, 0, "the fallback is missing from the catalog"};
       published = current->table_root == base;
       base = current->table_root;
       if (!published) return {};

@@ -26,4 +26,11 @@ inline Bytes compressible_bytes(uint64_t seed, size_t size = kChunkBytes) {
   return bytes;
 }
 
+// An id that no content has.
+inline ChunkId made_up_id(uint8_t value) {
+  ChunkId id;
+  id.bytes.fill(std::byte(value));
+  return id;
+}
+
 }  // namespace casdisk

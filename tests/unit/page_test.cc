@@ -5,15 +5,10 @@
 #include <random>
 
 #include "tests/support/result_assertions.h"
+#include "tests/support/sample_data.h"
 
 namespace casdisk {
 namespace {
-
-ChunkId id_of(uint8_t value) {
-  ChunkId id;
-  id.bytes.fill(std::byte(value));
-  return id;
-}
 
 std::string hex(std::span<const std::byte> bytes) {
   std::string text;
@@ -30,7 +25,7 @@ std::string hex(std::span<const std::byte> bytes) {
 Page example() {
   Page page;
   page.entries[1] = Entry::zero();
-  page.entries[9] = Entry::of(id_of(0x5a));
+  page.entries[9] = Entry::of(made_up_id(0x5a));
   return page;
 }
 
@@ -52,7 +47,7 @@ TEST(Page, RandomPagesComeBack) {
     for (Entry& entry : page.entries) {
       uint64_t choice = random() % 3;
       if (choice == 1) entry = Entry::zero();
-      if (choice == 2) entry = Entry::of(id_of(uint8_t(random())));
+      if (choice == 2) entry = Entry::of(made_up_id(uint8_t(random())));
     }
     Bytes bytes = encode_page(page);
     auto view = PageView::parse(bytes, page.level);

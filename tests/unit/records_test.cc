@@ -4,29 +4,24 @@
 
 #include "index/names.h"
 #include "tests/support/result_assertions.h"
+#include "tests/support/sample_data.h"
 
 namespace casdisk {
 namespace {
-
-ChunkId id_of(uint8_t value) {
-  ChunkId id;
-  id.bytes.fill(std::byte(value));
-  return id;
-}
 
 HeadRecord sample_head() {
   HeadRecord head;
   head.uid = 7;
   head.version = 3;
   head.size_bytes = 12345;
-  head.root = Entry::of(id_of(1));
-  head.parent = id_of(2);
-  head.fallback = FallbackUse{id_of(3), 999};
+  head.root = Entry::of(made_up_id(1));
+  head.parent = made_up_id(2);
+  head.fallback = FallbackUse{made_up_id(3), 999};
   head.created_ns = -5;
   head.next_generation = 9;
   head.generations = {{6, 12345}, {8, 12345}};
   head.active = true;
-  head.pending = {{"a", 6, 77, 5, true, {{"k", "v"}}, {{"vm", 9, Entry::of(id_of(5))}}},
+  head.pending = {{"a", 6, 77, 5, true, {{"k", "v"}}, {{"vm", 9, Entry::of(made_up_id(5))}}},
                   {"b", 6, 78}};
   return head;
 }
@@ -35,12 +30,12 @@ CheckpointRecord sample_checkpoint() {
   CheckpointRecord record;
   record.root = Entry::zero();
   record.size_bytes = 65536;
-  record.parent = id_of(4);
+  record.parent = made_up_id(4);
   record.time_ns = 1'000'000'007;
   record.disk = "d";
   record.name = "c";
   record.labels = {{"job", "17"}, {"empty", ""}};
-  record.attachments = {{"vmstate", 77, Entry::of(id_of(6))}};
+  record.attachments = {{"vmstate", 77, Entry::of(made_up_id(6))}};
   return record;
 }
 
@@ -82,7 +77,7 @@ TEST(Records, CheckpointsComeBackAndTheirIdIsTheirContent) {
 TEST(Records, FallbacksComeBackAndTheTableIsNoPartOfTheirId) {
   FallbackRecord record{"/a/b", {1, 2, 3, -4}, Entry::absent()};
   FallbackId id = record.id();
-  record.table_root = Entry::of(id_of(9));
+  record.table_root = Entry::of(made_up_id(9));
   EXPECT_EQ(record.id(), id);
   auto decoded = decode_fallback(encode(record));
   ASSERT_OK(decoded);
