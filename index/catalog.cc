@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace casdisk {
 namespace {
 
 Bytes key_of(char scope, std::span<const std::byte> rest = {}) {
-  Bytes key{std::byte(scope)};
-  key.insert(key.end(), rest.begin(), rest.end());
+  Bytes key(1 + rest.size());
+  key[0] = std::byte(scope);
+  std::copy(rest.begin(), rest.end(), key.begin() + 1);
   return key;
 }
 
