@@ -43,7 +43,9 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreO
   chunk_options.codec = store->codec_;
   chunk_options.cache_bytes = options.cache_bytes;
   TRY_ASSIGN(store->chunks_, LocalStore::open(*store->file_system_, path, chunk_options));
-  TRY_ASSIGN(store->meta_, LmdbEnvironment::open(path + "/meta", LmdbOptions{kMetaMapBytes}));
+  auto meta = LmdbEnvironment::open(path + "/meta", LmdbOptions{kMetaMapBytes});
+  if (!meta.ok() && meta.error().fault == Fault::kNotFound) meta.error().fault = Fault::kDamaged;
+  TRY_ASSIGN(store->meta_, std::move(meta));
   store->catalog_ = std::make_unique<Catalog>(*store->meta_);
   return store;
 }

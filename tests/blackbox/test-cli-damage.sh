@@ -44,3 +44,7 @@ rm -r store
 rm store/packs/*
 expect_exit 3 "$CASDISK" export a gone 2>err
 [ ! -e gone ]
+# So is the catalog: a store that lost it is damaged, not one that nobody made.
+rm -r store/meta
+expect_exit 3 "$CASDISK" ls 2>err
+grep -q "store/meta" err
