@@ -148,14 +148,15 @@ end_process() {
 # --- Servers --------------------------------------------------------------------------------
 
 # start_server DIR ARGUMENT...: `casdisk serve ARGUMENT...` in a session of its own, so that Ctrl-C does
-# not end it. Sets server_uri. DIR/server remembers the process, DIR/server.log has what it says. With
-# server_lifetime=script it ends when this shell does, kill -9 included. Returns casdisk's exit code.
+# not end it. Sets server_uri. DIR/server remembers the process, $server_log (DIR/server.log) has what it
+# says. With server_lifetime=script it ends when this shell does, kill -9 included. Returns casdisk's exit
+# code.
 start_server() {
-  local dir=$1 pid tries bound=()
+  local dir=$1 log=${server_log:-$1/server.log} pid tries bound=()
   shift
   if [ "${server_lifetime-}" = script ] && has setpriv; then bound=(setpriv --pdeathsig TERM); fi
   : >"$dir/server.uri"
-  setsid "${bound[@]}" "$casdisk" serve "$@" </dev/null >"$dir/server.uri" 2>"$dir/server.log" &
+  setsid "${bound[@]}" "$casdisk" serve "$@" </dev/null >"$dir/server.uri" 2>"$log" &
   pid=$!
   remember_process "$pid" "$dir/server" || true
   for ((tries = 0; tries < 600; tries++)); do
@@ -167,7 +168,7 @@ start_server() {
   end_process "$dir/server" 5
   local status=0
   wait "$pid" || status=$?
-  cat "$dir/server.log" >&2
+  cat "$log" >&2
   return "$((status == 0 ? 3 : status))"
 }
 
