@@ -137,7 +137,6 @@ Result<void> Disk::shrink(uint64_t size_bytes, const SealOptions& options) {
   std::lock_guard lock(change_mutex_);
   TRY(check_may_change());
   Held held(gate_);
-  if (layers()->active) layers()->generations.front()->drain();
   TRY_ASSIGN(auto tree, seal_everything(options));
   if (!tree) return Error{Fault::kIo, EINTR, "stopped"};
   HeadRecord shrunk = head();
@@ -153,12 +152,13 @@ Result<void> Disk::shrink(uint64_t size_bytes, const SealOptions& options) {
   return replace_content(change, std::move(after));
 }
 
-// All generations, the active one too. REQUIRES: nobody is inside.
+// All generations, the active one too. REQUIRES: the gate is held.
 Result<std::optional<Tree>> Disk::seal_everything(const SealOptions& options) {
   Layers below = *layers();
   auto generations = std::move(below.generations);
   below.active = false;
   for (auto generation = generations.rbegin(); generation != generations.rend(); ++generation) {
+    (*generation)->drain();
     below.generations = {*generation};
     TRY_ASSIGN(auto tree, seal_generation(below, options));
     if (!tree) return std::optional<Tree>();

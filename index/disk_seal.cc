@@ -126,6 +126,7 @@ Result<SealEnd> Disk::seal_frozen(const SealOptions& options) {
       if (options.stop()) return SealEnd::kStopped;
       wait_for_seal(std::chrono::milliseconds(5));
     }
+    generation->drain();  // the cut that froze it may still be at it
     TRY_ASSIGN(auto tree, seal_generation(oldest, options));
     if (!tree) return SealEnd::kStopped;
     TRY(store_.chunks().sync());

@@ -36,6 +36,9 @@ class TestStore {
   std::shared_ptr<Disk> disk(const std::string& name) {
     return must(Disk::open(*store_, name, {}));
   }
+  std::shared_ptr<Disk> served_disk(const std::string& name) {
+    return must(Disk::open(*store_, name, DiskOptions{.is_served = true}));
+  }
 
  private:
   TemporaryDirectory directory_;

@@ -13,10 +13,14 @@
 namespace casdisk {
 namespace {
 
+// Changes of a disk are made as a command makes them, which closes it, or as a server does.
+enum class Use { kCommand, kServer };
+
 class Model {
  public:
-  Model(uint64_t seed, uint64_t size_bytes, std::optional<std::string> fallback = std::nullopt)
-      : random_(seed), model_(size_bytes) {
+  Model(uint64_t seed, Use use, uint64_t size_bytes,
+        std::optional<std::string> fallback = std::nullopt)
+      : random_(seed), use_(use), model_(size_bytes) {
     if (fallback) {
       FILE* file = std::fopen(fallback->c_str(), "rb");
       size_t got = std::fread(model_.data(), 1, model_.size(), file);
@@ -24,7 +28,7 @@ class Model {
       EXPECT_GT(got, 0u);
     }
     must(create_disk(*store_, "d", CreateOptions{size_bytes, fallback}));
-    disk_ = store_.disk("d");
+    open("d");
   }
 
   void step() {
@@ -52,6 +56,10 @@ class Model {
   }
 
  private:
+  void open(const std::string& name) {
+    disk_ = use_ == Use::kServer ? store_.served_disk(name) : store_.disk(name);
+  }
+
   std::pair<uint64_t, uint64_t> range(uint64_t longest) {
     uint64_t offset = random_() % model_.size();
     uint64_t length = 1 + random_() % std::min<uint64_t>(longest, model_.size() - offset);
@@ -105,39 +113,55 @@ class Model {
   void rollback() {
     if (checkpoints_.empty()) return;
     auto chosen = std::next(checkpoints_.begin(), ptrdiff_t(random_() % checkpoints_.size()));
-    disk_.reset();
-    ASSERT_OK(rollback_disk(*store_, {current_, chosen->first}));
+    if (use_ == Use::kServer) {
+      ASSERT_OK(disk_->seal(2, no_progress));
+      FoundCheckpoint found = must(find_checkpoint(*store_, {current_, chosen->first}));
+      ASSERT_OK(disk_->roll_back(found.id, found.record));
+    } else {
+      disk_.reset();
+      ASSERT_OK(rollback_disk(*store_, {current_, chosen->first}));
+      open(current_);
+    }
     model_ = chosen->second;
-    disk_ = store_.disk(current_);
     ASSERT_EQ(contents(*disk_), model_);
   }
 
   void restart() {
     disk_.reset();
     store_.reopen();
-    disk_ = store_.disk(current_);
+    open(current_);
     ASSERT_EQ(contents(*disk_), model_);
   }
 
   void resize() {
     uint64_t size_bytes = std::max<uint64_t>(1, model_.size() / 2 + random_() % model_.size());
-    disk_.reset();
-    ASSERT_OK(resize_disk(*store_, current_, size_bytes, 2, no_progress));
+    if (use_ == Use::kServer) {
+      ASSERT_OK(disk_->seal(2, no_progress));
+      ASSERT_OK(disk_->resize(size_bytes, {}));
+    } else {
+      disk_.reset();
+      ASSERT_OK(resize_disk(*store_, current_, size_bytes, 2, no_progress));
+      open(current_);
+    }
     model_.resize(size_bytes);
-    disk_ = store_.disk(current_);
     ASSERT_EQ(contents(*disk_), model_);
   }
 
   void fork() {
     std::string name = "f" + std::to_string(++names_);
-    disk_.reset();
-    ASSERT_OK(fork_disk(*store_, {current_, ""}, name, std::nullopt));
-    auto parent = store_.disk(current_);
-    ASSERT_EQ(contents(*parent), model_);
-    parent.reset();
+    if (use_ == Use::kServer) {
+      ASSERT_OK(disk_->fork(name));
+    } else {
+      disk_.reset();
+      ASSERT_OK(fork_disk(*store_, {current_, ""}, name, std::nullopt));
+      open(current_);
+    }
+    ASSERT_EQ(contents(*disk_), model_);
+    ASSERT_OK(disk_->write(0, std::span(&kMark, 1)));  // what comes after is not in the fork
     current_ = name;
     checkpoints_.clear();
-    disk_ = store_.disk(current_);
+    disk_.reset();
+    open(current_);  // seals its origin
     ASSERT_EQ(contents(*disk_), model_);
   }
 
@@ -155,7 +179,10 @@ class Model {
     ASSERT_EQ(at, model_.size());
   }
 
+  static constexpr std::byte kMark{0xA5};
+
   std::mt19937_64 random_;
+  const Use use_;
   TestStore store_;
   std::shared_ptr<Disk> disk_;
   std::string current_ = "d";
@@ -176,9 +203,11 @@ void run(Model& model, int steps) {
 TEST(DiskModel, EveryByteIsWhatTheModelSays) {
   for (uint64_t seed = 1; seed <= 3; seed++) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
-    Model model(seed, 1'500'000 + seed * 4099);
-    run(model, 100);
-    if (HasFatalFailure()) return;
+    for (Use use : {Use::kCommand, Use::kServer}) {
+      Model model(seed, use, 1'500'000 + seed * 4099);
+      run(model, 100);
+      if (HasFatalFailure()) return;
+    }
   }
 }
 
@@ -190,9 +219,11 @@ TEST(DiskModel, OverAFallbackToo) {
   std::fclose(file);
   for (uint64_t seed = 11; seed <= 13; seed++) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
-    Model model(seed, 1'000'003, path);
-    run(model, 100);
-    if (HasFatalFailure()) return;
+    for (Use use : {Use::kCommand, Use::kServer}) {
+      Model model(seed, use, 1'000'003, path);
+      run(model, 100);
+      if (HasFatalFailure()) return;
+    }
   }
 }
 
