@@ -9,8 +9,9 @@
 namespace casdisk {
 namespace {
 
-// Dirty chunks sealed between two edits of the tree: 1 GiB; bounds the memory of the change list.
-constexpr size_t kChunksPerEdit = 16 * 1024;
+// Dirty chunks sealed between two edits of the tree: 256 MiB. Bounds the memory of the change list,
+// and what a sync of the store finds waiting.
+constexpr size_t kChunksPerEdit = 4 * 1024;
 
 // What the tree says of a chunk that is zero: below a fallback it must say so.
 Entry zero_entry(const Layers& layers, uint64_t chunk) {
@@ -93,6 +94,7 @@ Result<std::optional<Tree>> seal_generation(const Layers& layers, const SealOpti
     if (stopped) return std::optional<Tree>();
     if (unsealed.count() > 0) continue;
     TRY_ASSIGN(tree, edit(*layers.chunks, tree, changes));
+    if (next < chunk_count) TRY(layers.chunks->sync());
   }
   TRY(unsealed.outcome());
   return std::optional(tree);
