@@ -48,6 +48,12 @@ class File {
   // this and every later sync returns Fault::kPoisoned.
   virtual Result<void> sync() = 0;
 
+  // Hands what was written so far to the device and waits until it has taken it, so that a later
+  // sync() finds little to do. Promises nothing: neither names and sizes nor the device's own cache
+  // are synced. It may be what learns of a lost write, and then the next sync would not: a failure
+  // is final, as one of sync() is. Does nothing where the file system cannot do it.
+  virtual Result<void> write_out() = 0;
+
   virtual Result<uint64_t> size() const = 0;
   virtual Result<void> resize(uint64_t size_bytes) = 0;
 

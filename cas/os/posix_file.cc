@@ -68,12 +68,31 @@ Result<void> PosixFile::write(uint64_t offset, std::span<const std::byte> from) 
 
 Result<void> PosixFile::sync() {
   std::lock_guard lock(sync_mutex_);
-  if (poisoned_) {
-    return Error{Fault::kPoisoned, 0, path_ + ": an earlier sync failed, its writes may be lost"};
-  }
-  if (retry_interrupted([&] { return ::fdatasync(descriptor_); }) == 0) return {};
+  TRY(check_not_poisoned());
+  return settle(retry_interrupted([&] { return ::fdatasync(descriptor_); }), "sync");
+}
+
+// EINVAL and ESPIPE: not a file that is written through the page cache.
+Result<void> PosixFile::write_out() {
+  constexpr unsigned kAndWait =
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  std::lock_guard lock(sync_mutex_);
+  TRY(check_not_poisoned());
+  int outcome = retry_interrupted([&] { return ::sync_file_range(descriptor_, 0, 0, kAndWait); });
+  if (outcome != 0 && (lacks_operation(errno) || errno == EINVAL || errno == ESPIPE)) return {};
+  return settle(outcome, "write-out");
+}
+
+Result<void> PosixFile::check_not_poisoned() const {
+  if (!poisoned_) return {};
+  return Error{Fault::kPoisoned, 0, path_ + ": an earlier sync failed, its writes may be lost"};
+}
+
+Result<void> PosixFile::settle(int outcome, std::string_view operation) {
+  if (outcome == 0) return {};
   poisoned_ = true;
-  return Error{Fault::kPoisoned, errno, path_ + ": sync failed, its writes may be lost"};
+  return Error{Fault::kPoisoned, errno,
+               fmt::format("{}: {} failed, its writes may be lost", path_, operation)};
 }
 
 Result<uint64_t> PosixFile::size() const {

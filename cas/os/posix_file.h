@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 #include "cas/os/file.h"
 
@@ -22,6 +23,7 @@ class PosixFile : public File {
   Result<void> read(uint64_t offset, std::span<std::byte> into) const override;
   Result<void> write(uint64_t offset, std::span<const std::byte> from) override;
   Result<void> sync() override;
+  Result<void> write_out() override;
   Result<uint64_t> size() const override;
   Result<void> resize(uint64_t size_bytes) override;
   Result<void> punch(uint64_t offset, uint64_t length) override;
@@ -37,8 +39,12 @@ class PosixFile : public File {
   const int descriptor_;
   const std::string path_;
 
-  // Syncs of one file run one after the other: the kernel reports a lost write to one fsync only,
-  // so a second one running beside it could answer "all is well".
+  // REQUIRES, of both: sync_mutex_ is held. `outcome` is a system call's, errno its error.
+  Result<void> check_not_poisoned() const;
+  Result<void> settle(int outcome, std::string_view operation);
+
+  // Syncs and write-outs of one file run one after the other: the kernel reports a lost write to
+  // one of them only, so a second one running beside it could answer "all is well".
   std::mutex sync_mutex_;
   // Guarded by sync_mutex_.
   bool poisoned_ = false;

@@ -73,6 +73,17 @@ TEST_P(FileSystemContract, ReadsWhatWasWritten) {
   EXPECT_EQ(read(*open("a", OpenMode::kRead), 12345, bytes.size()), bytes);
 }
 
+TEST_P(FileSystemContract, WritingOutChangesNothing) {
+  auto file = open("a");
+  EXPECT_OK(file->write_out());  // nothing yet
+  const Bytes bytes = random_bytes(1, 100'000);
+  ASSERT_OK(file->write(5000, bytes));
+  ASSERT_OK(file->write_out());
+  ASSERT_OK(file->write_out());
+  EXPECT_EQ(read(*file, 5000, bytes.size()), bytes);
+  EXPECT_OK(file->sync());
+}
+
 TEST_P(FileSystemContract, EmptyTransfersDoNothing) {
   auto file = open("a");
   EXPECT_OK(file->write(1000, {}));

@@ -24,12 +24,12 @@ class FaultyFile : public File {
     return inner_->write(offset, from);
   }
   Result<void> sync() override {
-    if (int error = plan_.begin(FileOperation::kSync)) {
-      poisoned_ = true;
-      return Error{Fault::kPoisoned, error, path() + ": sync"};
-    }
-    if (poisoned_) return Error{Fault::kPoisoned, 0, path() + ": an earlier sync failed"};
+    TRY(begin_sync(FileOperation::kSync));
     return inner_->sync();
+  }
+  Result<void> write_out() override {
+    TRY(begin_sync(FileOperation::kWriteOut));
+    return inner_->write_out();
   }
   Result<uint64_t> size() const override { return inner_->size(); }
   Result<void> resize(uint64_t size_bytes) override { return inner_->resize(size_bytes); }
@@ -47,6 +47,15 @@ class FaultyFile : public File {
   File& inner() { return *inner_; }
 
  private:
+  Result<void> begin_sync(FileOperation operation) {
+    if (int error = plan_.begin(operation)) {
+      poisoned_ = true;
+      return Error{Fault::kPoisoned, error, path() + ": sync"};
+    }
+    if (poisoned_) return Error{Fault::kPoisoned, 0, path() + ": an earlier sync failed"};
+    return {};
+  }
+
   const std::unique_ptr<File> inner_;
   FaultPlan& plan_;
   std::atomic<bool> poisoned_ = false;

@@ -1,8 +1,8 @@
 // FaultyFileSystem: another FileSystem whose operations fail when a test says so.
 //
-// Fault model: a failing write leaves the first half of its bytes behind; a failing sync syncs
-// nothing and poisons its file, as the contract says; everything else fails without an effect.
-// Safe to call from any thread.
+// Fault model: a failing write leaves the first half of its bytes behind; a failing sync or
+// write-out syncs nothing and poisons its file, as the contract says; everything else fails without
+// an effect. Safe to call from any thread.
 #pragma once
 
 #include <array>
@@ -14,8 +14,8 @@
 
 namespace casdisk {
 
-enum class FileOperation { kRead, kWrite, kSync, kOpen, kDirectorySync };
-inline constexpr size_t kFileOperationCount = 5;
+enum class FileOperation { kRead, kWrite, kSync, kWriteOut, kOpen, kDirectorySync };
+inline constexpr size_t kFileOperationCount = 6;
 
 // What is to fail, and what has been done.
 class FaultPlan {
