@@ -106,7 +106,8 @@ Result<void> Disk::remove_leftovers(Directory& directory) {
 }
 
 GenerationPlace Disk::place() {
-  return {&store_.file_system(), directory_.get(), [&store = store_] { return store.random(); }};
+  return {&store_.file_system(), directory_.get(), [&store = store_] { return store.random(); },
+          &store_.write_behind()};
 }
 
 HeadRecord Disk::head() const {

@@ -19,9 +19,15 @@ Result<void> FlushGroup::run(const std::function<Result<void>()>& work) {
   lock.lock();
   running_ = false;
   if (result.ok()) succeeded_ = run_number;
-  if (!result.ok() && result.error().fault == Fault::kPoisoned) failure_ = result.error();
+  const bool is_final = !result.ok() && result.error().fault == Fault::kPoisoned;
+  if (is_final && !failure_) failure_ = result.error();
   done_.notify_all();
   return result;
+}
+
+void FlushGroup::fail(Error error) {
+  std::lock_guard lock(mutex_);
+  if (!failure_) failure_ = std::move(error);
 }
 
 std::optional<Error> FlushGroup::failure() const {

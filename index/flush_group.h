@@ -20,6 +20,9 @@ class FlushGroup {
   // Returns after a run of `work` that began after this call did.
   Result<void> run(const std::function<Result<void>()>& work);
 
+  // Something else than a flush has failed for good: as if a run had.
+  void fail(Error error);
+
   // The error that was final, once there is one.
   std::optional<Error> failure() const;
 

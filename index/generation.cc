@@ -15,14 +15,18 @@ constexpr size_t kMaxChangedRanges = 64 * 1024;
 }  // namespace
 
 Result<void> Generation::write(std::span<WritePiece> pieces) {
+  if (backlog_) backlog_->wait_for_room();
   if (auto failure = flush_group_.failure()) return *failure;
+  uint64_t bytes = 0;
   for (WritePiece& piece : pieces) {
     CHECK(piece.offset % kBlockBytes == 0 && piece.from.size() % kBlockBytes == 0);
     piece.file = overlay_.get();
+    bytes += piece.from.size();
     TRY(reserve(piece.offset / kBlockBytes, piece.from.size() / kBlockBytes));
   }
   TRY(place_.file_system->write(pieces));
   overlay_dirty_.store(true);
+  if (backlog_) backlog_->wrote(bytes);
   for (const WritePiece& piece : pieces) {
     uint64_t block = piece.offset / kBlockBytes, left = piece.from.size() / kBlockBytes;
     while (left > 0) {
@@ -162,7 +166,9 @@ Result<void> Generation::flush_now() {
   bool whole = !journal_ || journal_->size_bytes() > rewrite_at_bytes_;
   if (whole) changed = all_runs();
   if (overlay_dirty_.exchange(false)) {
+    uint64_t mark = backlog_ ? backlog_->mark() : 0;
     if (auto synced = overlay_->sync(); !synced.ok()) return poison(std::move(synced.error()));
+    if (backlog_) backlog_->settled(mark);
   }
   if (changed.empty() && !whole) return {};
   auto written = write_journal(changed, whole);
@@ -199,9 +205,14 @@ void Generation::leave() {
   if (--inside_count_ == 0) inside_left_.notify_all();
 }
 
+// Those inside do not wait for the device meanwhile.
 void Generation::drain() {
-  std::unique_lock lock(inside_mutex_);
-  inside_left_.wait(lock, [this] { return inside_count_ == 0; });
+  if (backlog_) backlog_->let_through(true);
+  {
+    std::unique_lock lock(inside_mutex_);
+    inside_left_.wait(lock, [this] { return inside_count_ == 0; });
+  }
+  if (backlog_) backlog_->let_through(false);
 }
 
 }  // namespace casdisk

@@ -25,6 +25,7 @@
 #include "index/flush_group.h"
 #include "index/live_map.h"
 #include "index/map_journal.h"
+#include "index/write_behind.h"
 
 namespace casdisk {
 
@@ -32,7 +33,8 @@ namespace casdisk {
 struct GenerationPlace {
   FileSystem* file_system = nullptr;
   Directory* directory = nullptr;
-  std::function<uint64_t()> random;  // for log ids; never the same value twice
+  std::function<uint64_t()> random;     // for log ids; never the same value twice
+  WriteBehind* write_behind = nullptr;  // null: what is written waits for the next flush
 };
 
 class Generation {
@@ -63,8 +65,8 @@ class Generation {
   bool is_clean() const { return next_dirty(0, chunk_count_) == chunk_count_; }
 
   // Writes whole blocks (offset and length multiples of kBlockBytes; the piece's file is ignored)
-  // and then marks them as data. On an error no state has changed, though data blocks
-  // among them may hold the new bytes.
+  // and then marks them as data. Waits first while too much is unwritten (write_behind.h). On an
+  // error no state has changed, though data blocks among them may hold the new bytes.
   Result<void> write(std::span<WritePiece> pieces);
 
   // Marks blocks [first, first + count) zero and gives their space back.
@@ -88,6 +90,7 @@ class Generation {
 
   Generation(const GenerationPlace& place, uint64_t number, uint64_t size_bytes);
   uint64_t overlay_bytes() const;
+  void start_write_behind();
   Result<void> create_overlay();
   Result<void> open_overlay();
   Result<void> recover_from_journal(const MountProof& proof);
@@ -127,6 +130,8 @@ class Generation {
   std::mutex inside_mutex_;
   std::condition_variable inside_left_;
   uint64_t inside_count_ = 0;
+
+  std::unique_ptr<WriteBehind::Backlog> backlog_;  // of the overlay; last, so that it goes first
 };
 
 }  // namespace casdisk

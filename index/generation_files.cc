@@ -44,6 +44,13 @@ Result<void> Generation::create_overlay() {
   return overlay_->sync();
 }
 
+void Generation::start_write_behind() {
+  if (place_.write_behind == nullptr) return;
+  backlog_ = std::make_unique<WriteBehind::Backlog>(
+      *place_.write_behind, *overlay_,
+      [this](Error error) { flush_group_.fail(poison(std::move(error)).error()); });
+}
+
 // Its size was synced before a head named it: another one means that something else changed it.
 Result<void> Generation::open_overlay() {
   TRY_ASSIGN(overlay_, place_.directory->open(file_name(number_, "overlay"), OpenMode::kWrite));
@@ -72,6 +79,7 @@ Result<std::shared_ptr<Generation>> Generation::create(const GenerationPlace& pl
   TRY_ASSIGN(MountProof proof, made->mount_proof());
   made->map_->validate(proof);
   TRY(made->write_journal({}, true));  // syncs the directory last
+  made->start_write_behind();
   return made;
 }
 
@@ -96,6 +104,7 @@ Result<std::shared_ptr<Generation>> Generation::recover(const GenerationPlace& p
                              "lost. Look at the device, then see `casdisk accept --help`",
                              found->overlay_->path())};
   }
+  found->start_write_behind();
   return found;
 }
 

@@ -154,6 +154,8 @@ uint64_t LiveMap::next_dirty(uint64_t from, uint64_t end) const {
 
 bool LiveMap::poisoned() const { return mapping_->bytes()[kPoisonAt] != std::byte(0); }
 
-void LiveMap::poison() { mapping_->bytes()[kPoisonAt] = std::byte(1); }
+void LiveMap::poison() {
+  std::atomic_ref<std::byte>(mapping_->bytes()[kPoisonAt]).store(std::byte(1));
+}
 
 }  // namespace casdisk

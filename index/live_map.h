@@ -53,7 +53,8 @@ class LiveMap {
   // The first chunk in [from, end) that is not clean, or `end`.
   uint64_t next_dirty(uint64_t from, uint64_t end) const;
 
-  // An earlier sync of this generation failed. Outlives the process like the map does.
+  // An earlier sync of this generation failed. Outlives the process like the map does. poison() is
+  // safe from any thread.
   bool poisoned() const;
   void poison();
 

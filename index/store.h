@@ -22,6 +22,7 @@
 #include "index/catalog.h"
 #include "index/fallback.h"
 #include "index/layers.h"
+#include "index/write_behind.h"
 
 namespace casdisk {
 
@@ -54,6 +55,7 @@ class Store {
   ChunkStore& chunks() { return *chunks_; }
   LocalStore& local_chunks() { return *chunks_; }
   Catalog& catalog() { return *catalog_; }
+  WriteBehind& write_behind() { return write_behind_; }  // of all disks' overlays
   Codec codec() const { return codec_; }
   void log(const std::string& line) const { options_.log(line); }
 
@@ -96,6 +98,7 @@ class Store {
   std::unique_ptr<LocalStore> chunks_;
   std::unique_ptr<LmdbEnvironment> meta_;
   std::unique_ptr<Catalog> catalog_;
+  WriteBehind write_behind_;
 
   std::mutex fallbacks_mutex_;
   std::map<FallbackId, std::weak_ptr<Fallback>> fallbacks_;  // guarded by fallbacks_mutex_

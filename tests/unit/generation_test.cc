@@ -38,7 +38,7 @@ class GenerationTest : public testing::Test {
   }
 
   GenerationPlace place() {
-    return {&file_system_, directory_.get(), [this] { return ++random_; }};
+    return {&file_system_, directory_.get(), [this] { return ++random_; }, &write_behind_};
   }
   Result<void> write(uint64_t block, uint64_t count, uint64_t seed) {
     Bytes bytes = random_bytes(seed, count * kBlockBytes);
@@ -71,6 +71,7 @@ class GenerationTest : public testing::Test {
   RebootingFileSystem file_system_;
   std::unique_ptr<Directory> directory_;
   uint64_t random_ = 0;
+  WriteBehind write_behind_;
   std::shared_ptr<Generation> generation_;
 };
 
@@ -148,6 +149,17 @@ TEST_F(GenerationTest, AFailedSyncPoisonsForGood) {
   generation_.reset();
   EXPECT_FAULT(Generation::recover(place(), 1, kSizeBytes, false), Fault::kPoisoned);
   ASSERT_OK(Generation::recover(place(), 1, kSizeBytes, true));
+}
+
+TEST_F(GenerationTest, AFailedWriteOutPoisonsLikeAFailedSync) {
+  plan_.fail(FileOperation::kWriteOut, 1, EIO);
+  Result<void> written;
+  for (int i = 0; i < 5000 && written.ok(); i++) written = write(0, 100, 1);
+  EXPECT_FAULT(written, Fault::kPoisoned);
+  EXPECT_FAULT(generation_->flush(), Fault::kPoisoned);
+  EXPECT_EQ(plan_.done_count(FileOperation::kWriteOut), 1u);
+  generation_.reset();
+  EXPECT_FAULT(Generation::recover(place(), 1, kSizeBytes, false), Fault::kPoisoned);
 }
 
 TEST_F(GenerationTest, AFullFileSystemIsAnErrorThatPasses) {
