@@ -43,8 +43,9 @@ Registry& registry() {
 
 class SharedEnvironment : public LmdbEnvironment {
  public:
-  SharedEnvironment(const EnvironmentKey& key, LmdbProcessEnvironment& environment)
-      : key_(key), environment_(environment) {}
+  SharedEnvironment(const EnvironmentKey& key, LmdbProcessEnvironment& environment,
+                    std::function<bool()> make_room)
+      : key_(key), environment_(environment), make_room_(std::move(make_room)) {}
   ~SharedEnvironment() override {
     if (key_.process != ::getpid()) return;
     std::lock_guard lock(registry().mutex);
@@ -58,6 +59,12 @@ class SharedEnvironment : public LmdbEnvironment {
     return environment_.view(body);
   }
   Result<void> update(const std::function<Result<void>(LmdbWriter&)>& body) override {
+    auto done = environment_.update(body);
+    // The second try writes all of the transaction's pages anew, so it relies on nothing that a
+    // sync of the first may have lost. A full map (no os_error) is not helped by space.
+    const bool is_full =
+        !done.ok() && done.error().fault == Fault::kNoSpace && done.error().os_error == ENOSPC;
+    if (!is_full || !make_room_ || !make_room_()) return done;
     return environment_.update(body);
   }
 
@@ -65,6 +72,7 @@ class SharedEnvironment : public LmdbEnvironment {
   // Fixed after construction.
   const EnvironmentKey key_;
   LmdbProcessEnvironment& environment_;
+  const std::function<bool()> make_room_;
 };
 
 }  // namespace
@@ -82,7 +90,8 @@ Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::open(const std::string
     entry = registry().entries.emplace(key, Registry::Entry{std::move(environment), 0}).first;
   }
   entry->second.user_count++;
-  return std::unique_ptr<LmdbEnvironment>(new SharedEnvironment(key, *entry->second.environment));
+  return std::unique_ptr<LmdbEnvironment>(
+      new SharedEnvironment(key, *entry->second.environment, options.make_room));
 }
 
 }  // namespace casdisk

@@ -21,6 +21,9 @@ namespace casdisk {
 
 struct LmdbOptions {
   uint64_t map_bytes = uint64_t(1) << 30;  // the most that it can hold; address space, not memory
+  // Called when a full file system has stopped an update: true when it should be tried once more.
+  // The body then runs again, on a new transaction. Each handle on an environment has its own.
+  std::function<bool()> make_room = nullptr;
 };
 
 // Values are valid until the transaction ends, or until the next put or remove in it.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -103,6 +104,27 @@ TEST(Lmdb, SurvivesReopening) {
   TemporaryDirectory directory;
   ASSERT_OK(put(*open(directory.path()), "a", "1"));
   EXPECT_EQ(get(*open(directory.path()), "a"), "1");
+}
+
+TEST(Lmdb, AFullFileSystemIsTriedOnceMoreWhenRoomWasMade) {
+  const TemporaryDirectory directory;
+  int asked = 0, tries = 0;
+  bool has_room = true;
+  auto environment = open(directory.path(), {.make_room = [&] {
+                            asked++;
+                            return has_room;
+                          }});
+  const auto full_once = [&](LmdbWriter& writer) -> Result<void> {
+    TRY(writer.put(as_bytes("key"), as_bytes("value")));
+    if (++tries == 1) return os_error(ENOSPC, "data.mdb");
+    return {};
+  };
+  EXPECT_OK(environment->update(full_once));
+  EXPECT_EQ(asked, 1);
+  tries = 0;
+  has_room = false;
+  EXPECT_FAULT(environment->update(full_once), Fault::kNoSpace);
+  EXPECT_EQ(tries, 1);
 }
 
 TEST(Lmdb, FullMapIsNoSpaceAndKeepsWhatWasThere) {
