@@ -37,6 +37,9 @@ class FaultyFile : public File {
     return inner_->punch(offset, length);
   }
   Result<void> allocate(uint64_t offset, uint64_t length) override {
+    if (int error = plan_.begin(FileOperation::kAllocate)) {
+      return os_error(error, path() + ": allocate");
+    }
     return inner_->allocate(offset, length);
   }
   Result<DataRange> next_data(uint64_t offset) const override { return inner_->next_data(offset); }
@@ -99,7 +102,10 @@ class FaultyDirectory : public Directory {
     return inner_->sync();
   }
   Result<uint64_t> mount_id() override { return inner_->mount_id(); }
-  Result<uint64_t> free_bytes() override { return inner_->free_bytes(); }
+  Result<uint64_t> free_bytes() override {
+    if (auto said = plan_.free_bytes()) return *said;
+    return inner_->free_bytes();
+  }
   const std::string& path() const override { return inner_->path(); }
 
  private:
@@ -115,6 +121,16 @@ void FaultPlan::fail(FileOperation operation, uint64_t nth, int error_number, ui
   rule.first = rule.done_count + nth;
   rule.last = rule.first + count - 1;
   rule.error_number = error_number;
+}
+
+void FaultPlan::set_free_bytes(uint64_t free_bytes) {
+  std::lock_guard lock(mutex_);
+  free_bytes_ = free_bytes;
+}
+
+std::optional<uint64_t> FaultPlan::free_bytes() const {
+  std::lock_guard lock(mutex_);
+  return free_bytes_;
 }
 
 uint64_t FaultPlan::done_count(FileOperation operation) const {

@@ -9,13 +9,14 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "cas/os/file.h"
 
 namespace casdisk {
 
-enum class FileOperation { kRead, kWrite, kSync, kWriteOut, kOpen, kDirectorySync };
-inline constexpr size_t kFileOperationCount = 6;
+enum class FileOperation { kRead, kWrite, kSync, kWriteOut, kOpen, kDirectorySync, kAllocate };
+inline constexpr size_t kFileOperationCount = 7;
 
 // What is to fail, and what has been done.
 class FaultPlan {
@@ -25,6 +26,10 @@ class FaultPlan {
 
   // Runs `action` once, just before the next operation of that kind.
   void before_next(FileOperation operation, std::function<void()> action);
+
+  // What Directory::free_bytes() says from now on.
+  void set_free_bytes(uint64_t free_bytes);
+  std::optional<uint64_t> free_bytes() const;
 
   uint64_t done_count(FileOperation operation) const;
 
@@ -42,6 +47,7 @@ class FaultPlan {
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   std::array<Rule, kFileOperationCount> rules_;
+  std::optional<uint64_t> free_bytes_;
 };
 
 class FaultyFileSystem : public FileSystem {
