@@ -36,9 +36,10 @@ Result<std::unique_ptr<LocalStore>> LocalStore::open(FileSystem& file_system,
   TRY(root->make_directory(kLocationsDirectory));
   TRY(root->sync());
   TRY_ASSIGN(auto packs, root->open_directory(kPacksDirectory));
+  LmdbOptions table_options{options.map_bytes, make_room_with(options.reserve)};
   TRY_ASSIGN(
       auto locations,
-      LocationTable::open(fmt::format("{}/{}", directory, kLocationsDirectory), options.map_bytes));
+      LocationTable::open(fmt::format("{}/{}", directory, kLocationsDirectory), table_options));
   return std::unique_ptr<LocalStore>(
       new LocalStore(file_system, options, std::move(packs), std::move(locations)));
 }
@@ -46,6 +47,7 @@ Result<std::unique_ptr<LocalStore>> LocalStore::open(FileSystem& file_system,
 LocalStore::LocalStore(FileSystem& file_system, const LocalStoreOptions& options,
                        std::unique_ptr<Directory> packs, std::unique_ptr<LocationTable> locations)
     : codec_(options.codec),
+      reserve_(options.reserve),
       packs_(std::move(packs)),
       locations_(std::move(locations)),
       reader_(file_system, *packs_),
@@ -94,11 +96,20 @@ Result<void> LocalStore::store_claimed(ObjectKind kind, const ChunkId& id,
   const Bytes record =
       encode_record(kind, id, uint32_t(bytes.size()), compressed ? codec_ : Codec::kNone,
                     compressed ? std::span<const std::byte>(*compressed) : bytes);
-  TRY_ASSIGN(const PackLocation location, writer_.append(record));
+  TRY_ASSIGN(const PackLocation location, append(kind, record));
   pending_.appended(id, location);
   new_object_count_++;
   new_stored_bytes_ += record.size();
   return {};
+}
+
+// The record of a checkpoint is all that a full store needs to keep an unchanged disk's.
+Result<PackLocation> LocalStore::append(ObjectKind kind, std::span<const std::byte> record) {
+  if (kind == ObjectKind::kCheckpoint) {
+    return with_reserve(reserve_, [&] { return writer_.append(record); });
+  }
+  if (reserve_ != nullptr) TRY(reserve_->check_room());
+  return writer_.append(record);
 }
 
 Result<void> LocalStore::make_room() {

@@ -24,6 +24,7 @@
 #include "cas/pack_reader.h"
 #include "cas/pack_writer.h"
 #include "cas/pending_objects.h"
+#include "cas/space_reserve.h"
 
 namespace casdisk {
 
@@ -32,6 +33,7 @@ struct LocalStoreOptions {
   uint64_t cache_bytes = uint64_t(64) << 20;
   uint64_t map_bytes = uint64_t(64) << 30;  // address space of the location table
   uint64_t max_pack_bytes = kMaxPackBytes;  // no more than that
+  SpaceReserve* reserve = nullptr;          // outlives the store; null: none
 };
 
 // What a store has done since it was opened; for `info`, the demo and tests.
@@ -79,6 +81,7 @@ class LocalStore : public ChunkStore {
   Result<Object> load(const ChunkId& id);
   void distrust(const ChunkId& id, const Found& found, const Error& error);
 
+  Result<PackLocation> append(ObjectKind kind, std::span<const std::byte> record);
   Result<void> store_claimed(ObjectKind kind, const ChunkId& id, std::span<const std::byte> bytes);
   Result<void> make_room();
   Result<void> sync_alone();
@@ -86,6 +89,7 @@ class LocalStore : public ChunkStore {
 
   // Fixed after construction.
   const Codec codec_;
+  SpaceReserve* const reserve_;
   const std::unique_ptr<Directory> packs_;
   const std::unique_ptr<LocationTable> locations_;
   PackReader reader_;

@@ -61,8 +61,8 @@ Result<std::optional<LocationTable::Entry>> find(LmdbReader& reader, const Chunk
 }  // namespace
 
 Result<std::unique_ptr<LocationTable>> LocationTable::open(const std::string& directory,
-                                                           uint64_t map_bytes) {
-  TRY_ASSIGN(auto environment, LmdbEnvironment::open(directory, {.map_bytes = map_bytes}));
+                                                           const LmdbOptions& options) {
+  TRY_ASSIGN(auto environment, LmdbEnvironment::open(directory, options));
   std::unique_ptr<LocationTable> table(new LocationTable(std::move(environment)));
   if (auto ready = table->initialize(); !ready.ok()) {
     return Error{ready.error().fault, ready.error().os_error,

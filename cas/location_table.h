@@ -35,7 +35,7 @@ class LocationTable {
 
   // `directory` must exist. A new table is initialized.
   static Result<std::unique_ptr<LocationTable>> open(const std::string& directory,
-                                                     uint64_t map_bytes);
+                                                     const LmdbOptions& options);
 
   Result<std::optional<Entry>> lookup(const ChunkId& id);
 

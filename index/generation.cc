@@ -12,6 +12,21 @@ namespace {
 // Changed ranges at which they are first sorted and merged: 1 MiB of them. Then at each doubling.
 constexpr size_t kMaxChangedRanges = 64 * 1024;
 
+// Calls visit(chunk, mask of its blocks) for the chunks of a piece until one says false; whether
+// none did.
+template <typename Visit>
+bool for_each_chunk(const WritePiece& piece, Visit visit) {
+  uint64_t block = piece.offset / kBlockBytes, left = piece.from.size() / kBlockBytes;
+  while (left > 0) {
+    uint32_t first = uint32_t(block % kBlocksPerChunk);
+    uint32_t count = uint32_t(std::min<uint64_t>(left, kBlocksPerChunk - first));
+    if (!visit(block / kBlocksPerChunk, blocks_mask(first, count))) return false;
+    block += count;
+    left -= count;
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<void> Generation::write(std::span<WritePiece> pieces) {
@@ -22,27 +37,33 @@ Result<void> Generation::write(std::span<WritePiece> pieces) {
     CHECK(piece.offset % kBlockBytes == 0 && piece.from.size() % kBlockBytes == 0);
     piece.file = overlay_.get();
     bytes += piece.from.size();
+    if (place_.reserve != nullptr && place_.reserve->is_in_use() && takes_space(piece)) {
+      TRY(place_.reserve->check_room());
+    }
     TRY(reserve(piece.offset / kBlockBytes, piece.from.size() / kBlockBytes));
   }
   TRY(place_.file_system->write(pieces));
   overlay_dirty_.store(true);
   if (backlog_) backlog_->wrote(bytes);
   for (const WritePiece& piece : pieces) {
-    uint64_t block = piece.offset / kBlockBytes, left = piece.from.size() / kBlockBytes;
-    while (left > 0) {
-      uint32_t first = uint32_t(block % kBlocksPerChunk);
-      uint32_t count = uint32_t(std::min<uint64_t>(left, kBlocksPerChunk - first));
-      mark(block / kBlocksPerChunk, blocks_mask(first, count), BlockState::kData);
-      block += count;
-      left -= count;
-    }
+    for_each_chunk(piece, [&](uint64_t chunk, BlockMask mask) {
+      mark(chunk, mask, BlockState::kData);
+      return true;
+    });
   }
   return {};
 }
 
+// What is data already is overwritten in place.
+bool Generation::takes_space(const WritePiece& piece) const {
+  return !for_each_chunk(piece, [this](uint64_t chunk, BlockMask mask) {
+    return (data_blocks(map_->get(chunk)) & mask) == mask;
+  });
+}
+
 Result<void> Generation::zero(uint64_t first_block, uint64_t block_count) {
   if (auto failure = flush_group_.failure()) return *failure;
-  TRY(reserve(first_block, block_count));
+  TRY(with_reserve(place_.reserve, [&] { return reserve(first_block, block_count); }));
   uint64_t end = first_block + block_count;
   uint64_t block = first_block;
   auto mark_part = [&](uint64_t until) {
@@ -61,7 +82,10 @@ Result<void> Generation::zero(uint64_t first_block, uint64_t block_count) {
   }
   mark_part(end);
   if (can_punch_.load()) {
-    auto punched = overlay_->punch(first_block * kBlockBytes, block_count * kBlockBytes);
+    // A hole in the middle of an extent makes two of it, which takes space.
+    auto punched = with_reserve(place_.reserve, [&] {
+      return overlay_->punch(first_block * kBlockBytes, block_count * kBlockBytes);
+    });
     if (!punched.ok() && punched.error().fault != Fault::kUnsupported) return punched;
     if (!punched.ok()) can_punch_.store(false);
   }
@@ -157,7 +181,8 @@ std::vector<WordRun> Generation::all_runs() const {
 }
 
 Result<void> Generation::flush() {
-  return flush_group_.run([this] { return flush_now(); });
+  return flush_group_.run(
+      [this] { return with_reserve(place_.reserve, [this] { return flush_now(); }); });
 }
 
 Result<void> Generation::flush_now() {

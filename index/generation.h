@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "cas/os/file.h"
+#include "cas/space_reserve.h"
 #include "index/flush_group.h"
 #include "index/live_map.h"
 #include "index/map_journal.h"
@@ -35,6 +36,7 @@ struct GenerationPlace {
   Directory* directory = nullptr;
   std::function<uint64_t()> random;     // for log ids; never the same value twice
   WriteBehind* write_behind = nullptr;  // null: what is written waits for the next flush
+  SpaceReserve* reserve = nullptr;      // null: none
 };
 
 class Generation {
@@ -64,6 +66,8 @@ class Generation {
   uint64_t next_dirty(uint64_t from, uint64_t end) const;
   bool is_clean() const { return next_dirty(0, chunk_count_) == chunk_count_; }
 
+  // Only write() may find a full file system: the rest takes of the store's reserve then.
+  //
   // Writes whole blocks (offset and length multiples of kBlockBytes; the piece's file is ignored)
   // and then marks them as data. Waits first while too much is unwritten (write_behind.h). On an
   // error no state has changed, though data blocks among them may hold the new bytes.
@@ -91,11 +95,13 @@ class Generation {
   Generation(const GenerationPlace& place, uint64_t number, uint64_t size_bytes);
   uint64_t overlay_bytes() const;
   void start_write_behind();
+  Result<void> create_files();
   Result<void> create_overlay();
   Result<void> open_overlay();
   Result<void> recover_from_journal(const MountProof& proof);
   Result<MountProof> mount_proof() const;
   Result<void> reserve(uint64_t first_block, uint64_t block_count);
+  bool takes_space(const WritePiece& piece) const;
   void mark(uint64_t chunk, BlockMask mask, BlockState state);
   void mark_zero_chunks(uint64_t first, uint64_t count);
   void note_changed(uint64_t first, uint64_t count);

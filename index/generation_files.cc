@@ -73,14 +73,18 @@ Result<void> Generation::write_journal(std::span<const WordRun> runs, bool whole
 Result<std::shared_ptr<Generation>> Generation::create(const GenerationPlace& place,
                                                        uint64_t number, uint64_t size_bytes) {
   std::shared_ptr<Generation> made(new Generation(place, number, size_bytes));
-  TRY(made->create_overlay());
-  TRY_ASSIGN(made->map_, LiveMap::create(*place.directory, file_name(number, "map"), number,
-                                         made->chunk_count_));
-  TRY_ASSIGN(MountProof proof, made->mount_proof());
-  made->map_->validate(proof);
-  TRY(made->write_journal({}, true));  // syncs the directory last
+  TRY(with_reserve(place.reserve, [&] { return made->create_files(); }));
   made->start_write_behind();
   return made;
+}
+
+Result<void> Generation::create_files() {
+  TRY(create_overlay());
+  TRY_ASSIGN(map_,
+             LiveMap::create(*place_.directory, file_name(number_, "map"), number_, chunk_count_));
+  TRY_ASSIGN(MountProof proof, mount_proof());
+  map_->validate(proof);
+  return write_journal({}, true);  // syncs the directory last
 }
 
 Result<std::shared_ptr<Generation>> Generation::recover(const GenerationPlace& place,
@@ -92,7 +96,7 @@ Result<std::shared_ptr<Generation>> Generation::recover(const GenerationPlace& p
   TRY_ASSIGN(found->map_, LiveMap::open(*place.directory, file_name(number, "map"), number,
                                         found->chunk_count_, proof));
   if (!found->map_) {
-    TRY(found->recover_from_journal(proof));
+    TRY(with_reserve(place.reserve, [&] { return found->recover_from_journal(proof); }));
   } else {
     // The process ended, the machine did not: map and overlay are as they were. What the journal
     // lacks is unknown, so the next flush writes a whole new one, after syncing the overlay.

@@ -27,7 +27,7 @@ Result<void> enter_disk(CatalogWriter& writer, Store& store, const std::string& 
 
 Result<void> add_disk(Store& store, const std::string& name, NewDisk disk) {
   return store.catalog().update(
-      [&](CatalogWriter& writer) { return enter_disk(writer, store, name, std::move(disk)); });
+      [&](CatalogWriter& writer) { return enter_disk(writer, store, name, disk); });
 }
 
 Error checkpoint_exists(const std::string& disk, const std::string& name) {

@@ -39,11 +39,14 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreO
   TRY_ASSIGN(store->codec_, read_store_format(*store->file_system_, path));
   TRY_ASSIGN(store->directory_, store->file_system_->open_directory(path));
 
+  TRY_ASSIGN(store->reserve_, SpaceReserve::open(*store->directory_, options.reserve_bytes));
+  SpaceReserve* reserve = store->reserve_.get();
   LocalStoreOptions chunk_options;
+  chunk_options.reserve = reserve;
   chunk_options.codec = store->codec_;
   chunk_options.cache_bytes = options.cache_bytes;
   TRY_ASSIGN(store->chunks_, LocalStore::open(*store->file_system_, path, chunk_options));
-  auto meta = LmdbEnvironment::open(path + "/meta", LmdbOptions{kMetaMapBytes});
+  auto meta = LmdbEnvironment::open(path + "/meta", {kMetaMapBytes, make_room_with(reserve)});
   if (!meta.ok() && meta.error().fault == Fault::kNotFound) meta.error().fault = Fault::kDamaged;
   TRY_ASSIGN(store->meta_, std::move(meta));
   store->catalog_ = std::make_unique<Catalog>(*store->meta_);
@@ -79,7 +82,7 @@ void Store::drop_lease_file(uint64_t uid) {
 Result<std::unique_ptr<Directory>> Store::disk_directory(uint64_t uid, bool create) {
   TRY_ASSIGN(auto disks, directory_->open_directory("disks"));
   if (create) {
-    TRY(disks->make_directory(uid_name(uid)));
+    TRY(with_reserve(reserve_.get(), [&] { return disks->make_directory(uid_name(uid)); }));
     TRY(disks->sync());
   }
   auto opened = disks->open_directory(uid_name(uid));

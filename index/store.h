@@ -5,6 +5,7 @@
 //   locations/    where each of them lies                     (LMDB, cas/)
 //   meta/         heads, checkpoints, fallbacks               (LMDB, catalog.h)
 //   disks/<uid>/  the generations of a disk that has unsealed writes
+//   reserve       space for what a full store must still do   (cas/)
 //   leases/<uid>  locked by the process that has the disk open
 //
 // One Store per directory and process, opened after fork. Safe to call from any thread.
@@ -19,6 +20,7 @@
 #include "cas/local_store.h"
 #include "cas/os/file_lock.h"
 #include "cas/os/file_system.h"
+#include "cas/space_reserve.h"
 #include "index/catalog.h"
 #include "index/fallback.h"
 #include "index/layers.h"
@@ -33,6 +35,7 @@ struct StoreOptions {
   uint64_t cache_bytes = uint64_t(64) << 20;
   LogSink log = [](const std::string&) {};  // notes of background work; any thread
   std::shared_ptr<FileSystem> file_system;  // null: the machine's, with `io`
+  uint64_t reserve_bytes = SpaceReserve::kReserveBytes;
 
   // Written into the leases that this process takes: where whoever finds them held can ask.
   std::string lease_note;
@@ -55,6 +58,7 @@ class Store {
   ChunkStore& chunks() { return *chunks_; }
   LocalStore& local_chunks() { return *chunks_; }
   Catalog& catalog() { return *catalog_; }
+  SpaceReserve& reserve() { return *reserve_; }
   WriteBehind& write_behind() { return write_behind_; }  // of all disks' overlays
   Codec codec() const { return codec_; }
   void log(const std::string& line) const { options_.log(line); }
@@ -95,6 +99,7 @@ class Store {
   Codec codec_ = Codec::kZstd;
   std::shared_ptr<FileSystem> file_system_;
   std::unique_ptr<Directory> directory_;
+  std::unique_ptr<SpaceReserve> reserve_;
   std::unique_ptr<LocalStore> chunks_;
   std::unique_ptr<LmdbEnvironment> meta_;
   std::unique_ptr<Catalog> catalog_;

@@ -11,6 +11,7 @@ void TestStore::reopen(std::shared_ptr<FileSystem> file_system) {
   store_.reset();
   StoreOptions options;
   options.io = IoChoice::kPosix;
+  options.reserve_bytes = uint64_t(1) << 20;  // made for each test, on a file system in memory
   options.file_system = std::move(file_system);
   store_ = must(Store::open(path_, options));
 }

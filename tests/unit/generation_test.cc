@@ -38,7 +38,8 @@ class GenerationTest : public testing::Test {
   }
 
   GenerationPlace place() {
-    return {&file_system_, directory_.get(), [this] { return ++random_; }, &write_behind_};
+    return {&file_system_, directory_.get(), [this] { return ++random_; }, &write_behind_,
+            reserve_.get()};
   }
   Result<void> write(uint64_t block, uint64_t count, uint64_t seed) {
     Bytes bytes = random_bytes(seed, count * kBlockBytes);
@@ -72,6 +73,7 @@ class GenerationTest : public testing::Test {
   std::unique_ptr<Directory> directory_;
   uint64_t random_ = 0;
   WriteBehind write_behind_;
+  std::unique_ptr<SpaceReserve> reserve_;  // none unless a test makes one
   std::shared_ptr<Generation> generation_;
 };
 
@@ -174,6 +176,26 @@ TEST_F(GenerationTest, AFullFileSystemIsAnErrorThatPasses) {
   reboot();
   EXPECT_EQ(state(3), BlockState::kData);
   EXPECT_EQ(state(5), BlockState::kData);
+}
+
+TEST_F(GenerationTest, OnAFullFileSystemTheReserveLetsAllButDataGoOn) {
+  reserve_ = must(SpaceReserve::open(*directory_, uint64_t(1) << 20));
+  restart();
+  ASSERT_OK(write(3, 1, 1));
+  plan_.fail(FileOperation::kWrite, 1, ENOSPC);  // the journal's header
+  ASSERT_OK(generation_->flush());
+  EXPECT_TRUE(reserve_->is_in_use());
+  plan_.set_free_bytes(0);
+  EXPECT_FAULT(write(4, 1, 1), Fault::kNoSpace);
+  EXPECT_FAULT(write(2, 2, 1), Fault::kNoSpace);
+  ASSERT_OK(write(3, 1, 2));  // in its place
+  ASSERT_OK(generation_->zero(3, 1));
+  EXPECT_FAULT(write(3, 1, 1), Fault::kNoSpace);  // it gave its place back
+  reboot();
+  EXPECT_EQ(state(3), BlockState::kData);
+  plan_.set_free_bytes(uint64_t(2) << 20);
+  ASSERT_OK(write(4, 1, 1));
+  EXPECT_FALSE(reserve_->is_in_use());
 }
 
 TEST_F(GenerationTest, RecoveryItselfMayBeInterruptedAnywhere) {
