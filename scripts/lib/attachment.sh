@@ -33,10 +33,20 @@ nodes() {
   done
 }
 
-# users_of DEVICE [PID]: what keeps it busy, one a line: mounts of any namespace, swap, devices on top of
-# it, processes that have it open other than PID.
+# own_processes DIR: those of the attachment itself that have its device open.
+own_processes() {
+  local file slot thread
+  for file in holder client; do of "$1" "$file" | cut -d ' ' -f 1; done
+  slot=$(of "$1" slot)
+  if [ -n "$slot" ] && read -r thread <"/sys/block/$slot/pid"; then
+    awk '$1 == "Tgid:" { print $2 }' "/proc/$thread/status" 2>/dev/null
+  fi
+}
+
+# users_of DEVICE PIDS: what keeps it busy, one a line: mounts of any namespace, swap, devices on top of
+# it, processes that have it open other than PIDS.
 users_of() {
-  local device=$1 except=${2-} name sys entry pid
+  local device=$1 except=" ${2//$'\n'/ } " name sys entry pid
   while read -r name; do
     sys=/sys/class/block/$name
     [ -e "$sys" ] || continue
@@ -54,7 +64,7 @@ users_of() {
     while read -r entry; do
       pid=${entry#/proc/}
       pid=${pid%%/*}
-      if [ "$pid" != "$except" ]; then echo "opened by process $pid ($(cat "/proc/$pid/comm" 2>/dev/null))"; fi
+      if [[ $except != *" $pid "* ]]; then echo "opened by process $pid ($(cat "/proc/$pid/comm" 2>/dev/null))"; fi
     done < <(find /proc/[0-9]*/fd -lname "/dev/$name" 2>/dev/null)
   done < <(nodes "$device")
 }

@@ -179,3 +179,23 @@ uri_of_disk() {
     *) echo "${1%/}/$2" ;;
   esac
 }
+
+# parse_uri URI: sets socket, or host and port, and export_name.
+# shellcheck disable=SC2034 # for the script that sources this
+parse_uri() {
+  local rest=${1#*://} query=''
+  socket='' host='' port=10809
+  case $rest in *\?*) query=${rest#*\?} rest=${rest%%\?*} ;; esac
+  export_name=''
+  case $rest in */*) export_name=$(unescape "${rest#*/}") rest=${rest%%/*} ;; esac
+  case $1 in
+    nbd+unix://*) socket=$(unescape "${query#*socket=}") ;;
+    nbd://*)
+      if [[ $rest =~ ^(.*):([0-9]+)$ ]]; then rest=${BASH_REMATCH[1]} port=${BASH_REMATCH[2]}; fi
+      rest=${rest#[}
+      host=${rest%]}
+      ;;
+    *) die 2 "$1: it must be nbd://HOST/NAME or nbd+unix:///NAME?socket=PATH" ;;
+  esac
+}
+unescape() { printf '%b' "${1//%/\\x}"; }
