@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "index/export_image.h"
 #include "nbd/cli/catalog.h"
 #include "nbd/cli/commands.h"
@@ -12,6 +14,18 @@
 namespace casdisk {
 namespace {
 
+// Also under another name. Inodes are used again: that of a fallback which was removed may well be
+// that of the file which an export just made.
+bool is_fallback(const FallbackRecord& fallback, const std::string& path,
+                 const struct stat& status) {
+  const FileIdentity& file = fallback.identity;
+  if (file.device != status.st_dev || file.inode != status.st_ino) return false;
+  int64_t mtime_ns = status.st_mtim.tv_sec * int64_t(1'000'000'000) + status.st_mtim.tv_nsec;
+  if (file.size_bytes == uint64_t(status.st_size) && file.mtime_ns == mtime_ns) return true;
+  std::error_code failure;
+  return std::filesystem::canonical(path, failure) == fallback.path;
+}
+
 // Replaced by an image, a fallback would be another file: what is not ingested of it would be gone.
 Result<void> check_no_disk_reads(Store& store, const std::string& path) {
   struct stat status;
@@ -19,8 +33,7 @@ Result<void> check_no_disk_reads(Store& store, const std::string& path) {
   TRY_ASSIGN(auto disks, summarize_disks(store));
   for (const DiskSummary& disk : disks) {
     if (!disk.fallback) continue;
-    const FileIdentity& file = disk.fallback->identity;
-    if (file.device != status.st_dev || file.inode != status.st_ino) continue;
+    if (!is_fallback(*disk.fallback, path, status)) continue;
     return Error{
         Fault::kInvalid, 0,
         fmt::format("{} is the fallback of disk {}, which reads it; export to another file", path,
