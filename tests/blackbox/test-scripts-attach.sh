@@ -90,6 +90,25 @@ for i in 1 2 3 4; do wait "${attaching[i]}"; done
 "$detach" --all
 nothing_left fork1 fork2 fork3 fork4
 
+# --- The kernel's own client, where there is one ---
+
+for via in qemu-nbd nbd-client; do
+  if [ ! -e /sys/block/nbd0 ] || ! type -P "$via" >/dev/null; then
+    echo "without $via: the kernel has no nbd, or it is not installed"
+    continue
+  fi
+  device=$("$attach" disk --via "$via" --mount "$tmp/mnt")
+  [[ $device == /dev/nbd* ]] || fail "$via: $device"
+  same_bytes "$tmp/random" "$tmp/mnt/file"
+  echo "$via" >"$tmp/mnt/more"
+  "$detach" disk
+  nothing_left disk
+  [ "$(cat "/sys/block/${device#/dev/}/size")" = 0 ] || fail "$via: $device is still connected"
+  "$attach" disk --via "$via" --mount "$tmp/mnt" --read-only >/dev/null
+  [ "$(cat "$tmp/mnt/more")" = "$via" ] || fail "$via: what was written is not there"
+  "$detach" "$tmp/mnt"
+done
+
 # --- Failures ---
 
 expect_exit 1 "$attach" nobody 2>/dev/null

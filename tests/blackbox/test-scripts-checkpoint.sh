@@ -110,8 +110,9 @@ if [ "$(id -u)" -eq 0 ] && losetup --find >/dev/null 2>&1; then
   truncate -s 32M "$tmp/image"
   mkfs.ext4 -q "$tmp/image"
   mkdir "$tmp/mnt"
+  unmount_image() { ! mountpoint -q "$tmp/mnt" || umount "$tmp/mnt"; }
   mount -o loop "$tmp/image" "$tmp/mnt"
-  cleanup_fn umount "$tmp/mnt"
+  cleanup_fn unmount_image
   expect_exit 2 "$checkpoint" web --freeze "$tmp" 2>/dev/null # no mount
   writes=0
   is_waiting() {
@@ -123,6 +124,43 @@ if [ "$(id -u)" -eq 0 ] && losetup --find >/dev/null 2>&1; then
   has_written() { [ -e "$tmp/mnt/$writes" ] && touch "$tmp/mnt/again"; }
   is_writable() { ! is_waiting || has_written; }
   frozen_and_thawed --freeze "$tmp/mnt" is_waiting is_writable
+  unmount_image
 else
   echo "without --freeze: needs root and a loop device"
+fi
+
+# --- While it is served ---
+
+if ! "$CASDISK" checkpoint --help | grep -q -- --wait; then
+  echo "without served disks: this casdisk does not checkpoint them"
+  exit 0
+fi
+become web "$tmp/first"
+start_serve web
+"$checkpoint" web --name live --wait
+nbdcopy "$tmp/second" "$uri"
+"$restore" web@live --as web-live
+"$restore" web@live --force
+nbdcopy "$uri" "$tmp/out"
+same_bytes "$tmp/first" "$tmp/out"
+stop_nbdkit "$serve_pid"
+"$CASDISK" export --force web-live "$tmp/out"
+same_bytes "$tmp/first" "$tmp/out"
+
+# Attached to this machine and mounted: a frozen file system has no journal to replay.
+if [ "$(id -u)" -eq 0 ] && [ -w /dev/fuse ] && losetup --find >/dev/null 2>&1; then
+  export CASDISK_RUN=$tmp/run
+  cleanup_fn "$SRCDIR/scripts/detach" --all --unmount --force
+  "$CASDISK" import "$tmp/image" fs
+  mkdir "$tmp/attached"
+  "$SRCDIR/scripts/attach" fs --mount "$tmp/attached" --via nbdfuse >/dev/null
+  cp "$tmp/first" "$tmp/attached/file"
+  "$checkpoint" fs --name frozen --freeze "$tmp/attached"
+  cp "$tmp/second" "$tmp/attached/file"
+  "$SRCDIR/scripts/detach" fs
+  "$CASDISK" export fs@frozen "$tmp/frozen"
+  e2fsck -fn "$tmp/frozen" >"$tmp/said" 2>&1 || fail "$(cat "$tmp/said")"
+  ! dumpe2fs -h "$tmp/frozen" 2>/dev/null | grep -q needs_recovery || fail "it was not frozen"
+  debugfs -R "dump /file $tmp/out" "$tmp/frozen" 2>/dev/null
+  same_bytes "$tmp/first" "$tmp/out"
 fi
