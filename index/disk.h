@@ -171,6 +171,8 @@ class Disk : public Volume {
   // Cuts (disk_cut.cc). All REQUIRE change_mutex_.
   Result<void> check_checkpoint_is_new(const std::string& checkpoint_name);
   Result<void> check_room() const;
+  Error busy_with_seals() const;
+  Result<uint64_t> cut_to_fork(HeadRecord& head);
   Result<void> arm();
   Result<void> freeze();
   Layers frozen(Layers layers) const;

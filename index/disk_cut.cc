@@ -71,15 +71,24 @@ Result<void> Disk::fork(const std::string& new_disk) {
     if (frozen_count() == 0 && head.pending.empty()) {
       made.head.root = head.root;
     } else {
-      PendingCheckpoint cut = pending_of({}, newest_frozen(), store_);
-      cut.forked = true;
-      made.head.origin = ForkOrigin{uid_, cut.cut};
-      head.pending.push_back(std::move(cut));
+      TRY_ASSIGN(uint64_t cut, cut_to_fork(head));
+      made.head.origin = ForkOrigin{uid_, cut};
     }
     return enter_disk(writer, store_, new_disk, std::move(made));
   });
   if (!recorded.ok() && was_active != is_active) unfreeze();
   return recorded;
+}
+
+// A pending cut of the head as it is: the last one if nothing was frozen since, else a new one that
+// has no name.
+Result<uint64_t> Disk::cut_to_fork(HeadRecord& head) {
+  if (head.pending.empty() || head.pending.back().generation != newest_frozen()) {
+    if (head.pending.size() >= kMaxGenerations) return busy_with_seals();
+    head.pending.push_back(pending_of({}, newest_frozen(), store_));
+  }
+  head.pending.back().forked = true;
+  return head.pending.back().cut;
 }
 
 // Names the next generation in the head, so that a swap is all that is left to do.
@@ -156,10 +165,14 @@ bool Disk::has_room_for_cut() const {
 }
 
 Result<void> Disk::check_room() const {
-  if (has_room_for_cut()) return {};
+  return has_room_for_cut() ? Result<void>() : Result<void>(busy_with_seals());
+}
+
+Error Disk::busy_with_seals() const {
   return Error{Fault::kBusy, 0,
-               fmt::format("disk {} has {} generations that are not sealed yet; wait for them",
-                           name_, frozen_count())};
+               fmt::format("disk {} has {} generations and {} checkpoints that are not sealed yet; "
+                           "wait for them",
+                           name_, frozen_count(), head().pending.size())};
 }
 
 SealStatus Disk::seal_status() const {
@@ -192,7 +205,7 @@ Result<void> Disk::check_checkpoint_is_new(const std::string& checkpoint_name) {
     return {};
   }));
   if (taken) return checkpoint_exists(name_, checkpoint_name);
-  return now.pending.size() < kMaxGenerations ? Result<void>() : check_room();
+  return now.pending.size() < kMaxGenerations ? Result<void>() : Result<void>(busy_with_seals());
 }
 
 Result<void> Disk::prepare_cut() {

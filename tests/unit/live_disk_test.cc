@@ -195,6 +195,22 @@ TEST_F(LiveDiskTest, AForkOfALiveDiskIsTheDiskAtTheForkAndWaitsForItsSeal) {
   EXPECT_NE(contents(*disk_), then);
 }
 
+TEST_F(LiveDiskTest, AsManyForksAsOneLikesShareACut) {
+  write(0, 1);
+  Bytes then = contents(*disk_);
+  ASSERT_OK(disk_->cut({"a", {}, {}}));
+  for (size_t i = 0; i < 2 * kMaxGenerations; i++) {
+    ASSERT_OK(disk_->fork("f" + std::to_string(i)));
+  }
+  write(0, 2);
+  ASSERT_OK(disk_->seal(1, no_progress));
+  EXPECT_EQ(contents(*store_.disk("f0")), then);
+  EXPECT_EQ(contents(*store_.disk("f127")), then);
+  auto links = must(lineage_of(*store_, {"f127", ""}));
+  ASSERT_EQ(links.size(), 1u);
+  EXPECT_EQ(links[0].record.name, "a");
+}
+
 TEST_F(LiveDiskTest, AForkWhoseSourceNobodyHasIsSealedByWhoOpensIt) {
   write(0, 1);
   Bytes then = contents(*disk_);
