@@ -125,8 +125,8 @@ began() { # began PID: fails when it is gone, or a zombie
   [ "${fields[0]}" != Z ] && echo "${fields[19]}"
 }
 
-# remember_process PID FILE
-remember_process() { echo "$1 $(began "$1")" >"$2"; }
+# remember_process PID FILE: one that is gone already is remembered as gone.
+remember_process() { echo "$1 $(began "$1" || echo gone)" >"$2"; }
 
 is_running() { # is_running FILE
   local pid moment
