@@ -3,6 +3,13 @@
 #include <utility>
 
 namespace casdisk {
+namespace {
+
+// Appended bytes that are written out at once, by who appended the last of them and while others go
+// on: a sync then finds little, and guests' flushes do not queue behind gigabytes of a seal.
+constexpr uint64_t kWriteOutBytes = uint64_t(8) << 20;
+
+}  // namespace
 
 PackWriter::~PackWriter() {
   for (const auto& pack : unsynced_) {
@@ -16,6 +23,13 @@ PackWriter::~PackWriter() {
 
 Result<PackLocation> PackWriter::append(std::span<const std::byte> record) {
   CHECK(!record.empty() && record.size() <= kMaxRecordBytes);
+  TRY_ASSIGN(Appended appended, append_alone(record));
+  // A failure poisons the file: its next sync tells.
+  if (appended.due) (void)appended.due->file->write_out().ok();
+  return appended.location;
+}
+
+Result<PackWriter::Appended> PackWriter::append_alone(std::span<const std::byte> record) {
   std::lock_guard lock(mutex_);
   if (current_ != nullptr && current_->end + record.size() > max_pack_bytes_) current_.reset();
   if (current_ == nullptr) {
@@ -26,11 +40,15 @@ Result<PackLocation> PackWriter::append(std::span<const std::byte> record) {
     abandon_current();
     return std::move(written.error());
   }
-  const PackLocation location{current_->id, current_->end, uint32_t(record.size())};
+  Appended appended{{current_->id, current_->end, uint32_t(record.size())}, nullptr};
   current_->end += record.size();
   if (!current_->unsynced) unsynced_.push_back(current_);
   current_->unsynced = true;
-  return location;
+  if (current_->end - current_->write_out_end >= kWriteOutBytes) {
+    current_->write_out_end = current_->end;
+    appended.due = current_;
+  }
+  return appended;
 }
 
 Result<std::shared_ptr<PackWriter::Pack>> PackWriter::begin_pack() {

@@ -44,11 +44,18 @@ class PackWriter {
     std::unique_ptr<File> file;
     // Guarded by mutex_.
     uint64_t end = 0;
+    uint64_t write_out_end = 0;
     uint64_t sync_end = 0;  // as of the last sync, whatever came of that; 0: there was none
     bool unsynced = false;
     bool lost = false;  // a sync failed: no later one could be believed
   };
 
+  struct Appended {
+    PackLocation location;
+    std::shared_ptr<Pack> due;  // to be written out; null: none
+  };
+
+  Result<Appended> append_alone(std::span<const std::byte> record);
   Result<std::shared_ptr<Pack>> begin_pack();
   void abandon_current();
   Result<void> sync_packs(std::span<const std::shared_ptr<Pack>> packs, bool names_unsynced);
