@@ -42,6 +42,16 @@ Result<std::shared_ptr<CheckpointView>> CheckpointView::open(Store& store, const
   return std::shared_ptr<CheckpointView>(new CheckpointView(name.text(), std::move(layers)));
 }
 
+Result<std::shared_ptr<Volume>> CheckpointView::of_head(Store& store, const std::string& disk) {
+  TRY_ASSIGN(HeadRecord head, store.catalog().head(disk));
+  if (!head.generations.empty() || head.origin) {
+    TRY(settle_disk(store, disk, SealWhat::kAll));
+    TRY_ASSIGN(head, store.catalog().head(disk));
+  }
+  TRY_ASSIGN(Layers layers, store.sealed_layers(head.root, head.size_bytes, head.fallback));
+  return std::shared_ptr<Volume>(new CheckpointView(disk, std::move(layers)));
+}
+
 Result<std::shared_ptr<Volume>> CheckpointView::of(Store& store, const std::string& name,
                                                    const Entry& root, uint64_t size_bytes) {
   TRY_ASSIGN(Layers layers, store.sealed_layers(root, size_bytes, std::nullopt));

@@ -18,6 +18,9 @@ class CheckpointView : public Volume {
   // view.
   static Result<std::shared_ptr<CheckpointView>> open(Store& store, const VolumeName& name);
 
+  // A disk as it is at some moment of the call. What is not sealed is sealed first: kBusy as above.
+  static Result<std::shared_ptr<Volume>> of_head(Store& store, const std::string& disk);
+
   // Any sealed content, as a volume of that name.
   static Result<std::shared_ptr<Volume>> of(Store& store, const std::string& name,
                                             const Entry& root, uint64_t size_bytes);

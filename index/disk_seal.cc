@@ -7,12 +7,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "cas/os/parallel.h"
 #include "index/disk.h"
 
 namespace casdisk {
 namespace {
+
+// A server that is replaced while it is asked is back within a second or two.
+constexpr int kMaxSettleTries = 100;
+constexpr std::chrono::milliseconds kSettleTryEvery{50};
 
 // A cut whose content is sealed, on its way into the catalog.
 struct MadeCut {
@@ -185,16 +190,21 @@ bool Disk::is_kept_by_group(uint64_t generation) const {
 }
 
 Result<void> settle_disk(Store& store, const std::string& name, SealWhat what) {
-  auto disk = Disk::open(store, name, {});
-  if (disk.ok()) {
-    if (what == SealWhat::kAll) TRY(disk.value()->cut({}));
-    return disk.value()->seal(core_count(), [](uint64_t) {});
+  for (int tries = 1;; tries++) {
+    auto disk = Disk::open(store, name, {});
+    if (disk.ok()) {
+      if (what == SealWhat::kAll) TRY(disk.value()->cut({}));
+      return disk.value()->seal(core_count(), [](uint64_t) {});
+    }
+    if (disk.error().fault != Fault::kBusy || !store.options().ask_to_seal) return disk.error();
+    TRY_ASSIGN(HeadRecord head, store.catalog().head(name));
+    TRY_ASSIGN(auto holder, store.lease_holder(head.uid));
+    Result<void> asked = std::move(disk.error());
+    if (holder) asked = store.options().ask_to_seal(name, *holder, what);
+    const bool is_gone = !holder || (!asked.ok() && asked.error().fault == Fault::kNotFound);
+    if (!is_gone || tries == kMaxSettleTries) return asked;
+    std::this_thread::sleep_for(kSettleTryEvery);
   }
-  if (disk.error().fault != Fault::kBusy || !store.options().ask_to_seal) return disk.error();
-  TRY_ASSIGN(HeadRecord head, store.catalog().head(name));
-  TRY_ASSIGN(auto holder, store.lease_holder(head.uid));
-  if (!holder) return std::move(disk.error());
-  return store.options().ask_to_seal(name, *holder, what);
 }
 
 }  // namespace casdisk

@@ -39,7 +39,8 @@ struct StoreOptions {
 
   // Written into the leases that this process takes: where whoever finds them held can ask.
   std::string lease_note;
-  // Makes the holder of a disk's lease seal it, and waits. kBusy when it cannot be asked.
+  // Makes the holder of a disk's lease seal it, and waits. kBusy when it cannot be asked;
+  // kNotFound, and the disk is there: the holder is gone.
   std::function<Result<void>(const std::string& disk, const LockHolder& holder, SealWhat what)>
       ask_to_seal;
 };
