@@ -6,7 +6,7 @@
 #include <atomic>
 
 #include "index/checkpoint_view.h"
-#include "index/disk.h"
+#include "nbd/control/control_socket.h"
 #include "nbd/size_text.h"
 
 namespace casdisk {
@@ -17,9 +17,13 @@ struct Exports::Slot {
   explicit Slot(std::string export_name) : name(std::move(export_name)) {}
   const std::string name;
   size_t users = 0;                   // guarded by Exports::mutex_
+  size_t clients = 0;                 // of those; guarded by Exports::mutex_
   std::mutex mutex;                   // taken before Exports::mutex_
   std::shared_ptr<Volume> volume;     // guarded by mutex; stays as long as there is a user
+  std::shared_ptr<Disk> disk;         // the same, unless it is a checkpoint
   std::atomic<bool> written = false;  // by this opening of it
+  RequestCounters counters;
+  RequestGate gate;
 };
 
 namespace {
@@ -41,6 +45,8 @@ std::string describe_checkpoint(const CheckpointRecord& record) {
 
 }  // namespace
 
+const std::string& Exports::Handle::name() const { return slot_->name; }
+
 Volume& Exports::Handle::volume() const { return *slot_->volume; }
 
 Volume& Exports::Handle::volume_to_write() const {
@@ -48,11 +54,22 @@ Volume& Exports::Handle::volume_to_write() const {
   return *slot_->volume;
 }
 
+Disk* Exports::Handle::disk() const { return slot_->disk.get(); }
+
+RequestCounters& Exports::Handle::counters() const { return slot_->counters; }
+
+RequestGate& Exports::Handle::gate() const { return slot_->gate; }
+
+size_t Exports::Handle::client_count() const {
+  std::lock_guard lock(exports_.mutex_);
+  return slot_->clients;
+}
+
 Result<std::unique_ptr<Exports>> Exports::open(const ExportsOptions& options) {
   std::unique_ptr<Exports> exports(new Exports(options.only));
   TRY_ASSIGN(exports->store_, Store::open(options.store_path, options.store));
   if (options.only) {
-    TRY_ASSIGN(exports->held_, exports->open_export(options.only->text()));
+    TRY_ASSIGN(exports->held_, exports->open_export(options.only->text(), User::kService));
   }
   return exports;
 }
@@ -62,6 +79,7 @@ Result<void> Exports::check(ExportsOptions options) {
     // Which one it becomes is decided, and said, when it counts.
     options.store.io = IoChoice::kPosix;
   }
+  options.store.lease_note = kStartingNote;
   TRY_ASSIGN(auto exports, open(options));
   return {};
 }
@@ -99,34 +117,47 @@ Result<std::string> Exports::default_name() const {
                            plural(heads.size(), "disk"))};
 }
 
-std::shared_ptr<Exports::Slot> Exports::enter(const std::string& name) {
+std::shared_ptr<Exports::Slot> Exports::enter(const std::string& name, User user) {
   std::lock_guard lock(mutex_);
   auto& slot = slots_[name];
   if (!slot) slot = std::make_shared<Slot>(name);
   slot->users++;
+  if (user == User::kClient) slot->clients++;
   return slot;
 }
 
-Result<std::unique_ptr<Exports::Handle>> Exports::open_export(const std::string& name) {
+Result<std::unique_ptr<Exports::Handle>> Exports::open_export(const std::string& name, User user) {
   TRY_ASSIGN(VolumeName wanted, chosen(name));
-  auto slot = enter(wanted.text());
-  auto handle = std::make_unique<Handle>(*this, slot);
+  auto slot = enter(wanted.text(), user);
+  auto handle = std::make_unique<Handle>(*this, slot, user);
   std::lock_guard lock(slot->mutex);
-  if (!slot->volume) {
-    auto volume = open_volume(wanted);
-    if (!volume.ok()) return std::move(volume.error());
-    slot->volume = std::move(volume).value();
-  }
+  if (!slot->volume) TRY(open_volume(*slot, wanted));
   return handle;
 }
 
-Result<std::shared_ptr<Volume>> Exports::open_volume(const VolumeName& name) {
-  if (name.is_checkpoint()) {
-    TRY_ASSIGN(auto view, CheckpointView::open(*store_, name));
-    return std::shared_ptr<Volume>(std::move(view));
+std::vector<std::unique_ptr<Exports::Handle>> Exports::open_disks() {
+  std::vector<std::unique_ptr<Handle>> handles;
+  std::lock_guard lock(mutex_);
+  for (auto& [name, slot] : slots_) {
+    // Whoever opens or closes one right now takes its time: that one is left out. (A try cannot
+    // deadlock, though it is the wrong order.)
+    std::unique_lock slot_lock(slot->mutex, std::try_to_lock);
+    if (!slot_lock.owns_lock() || !slot->disk) continue;
+    slot->users++;
+    handles.push_back(std::make_unique<Handle>(*this, slot, User::kService));
   }
-  TRY_ASSIGN(auto disk, Disk::open(*store_, name.disk, {}));
-  return std::shared_ptr<Volume>(std::move(disk));
+  return handles;
+}
+
+// REQUIRES: slot.mutex.
+Result<void> Exports::open_volume(Slot& slot, const VolumeName& name) {
+  if (name.is_checkpoint()) {
+    TRY_ASSIGN(slot.volume, CheckpointView::open(*store_, name));
+    return {};
+  }
+  TRY_ASSIGN(slot.disk, Disk::open(*store_, name.disk, {.is_served = true}));
+  slot.volume = slot.disk;
+  return {};
 }
 
 // Not flushed when nothing was written: what an earlier process left unflushed may be much, and
@@ -136,13 +167,15 @@ void Exports::close_volume(Slot& slot) {
     auto flushed = slot.volume->flush();
     if (!flushed.ok()) store_->log(describe(flushed.error()));
   }
+  slot.disk.reset();
   slot.volume.reset();
 }
 
-void Exports::leave(Slot& slot) {
+void Exports::leave(Slot& slot, User user) {
   std::lock_guard slot_lock(slot.mutex);
   {
     std::lock_guard lock(mutex_);
+    if (user == User::kClient) slot.clients--;
     if (slot.users > 1) {
       slot.users--;
       return;
