@@ -21,8 +21,8 @@
 #include <utility>
 
 #include "nbd/default_store.h"
-#include "nbd/exports.h"
 #include "nbd/plugin_config.h"
+#include "nbd/service.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -36,7 +36,7 @@ constexpr uint32_t kLargestRequestBytes = uint32_t(32) << 20;
 
 PluginConfig config;
 ExportsOptions exports_options;
-std::unique_ptr<Exports> exports;  // from after_fork to cleanup
+std::unique_ptr<Service> service;  // from after_fork to cleanup
 
 // --- Failures -------------------------------------------------------------------------------
 
@@ -81,10 +81,12 @@ int guard(Body body) {
   });
 }
 
-Volume& volume_of(void* handle) { return static_cast<Exports::Handle*>(handle)->volume(); }
+Exports::Handle& client_of(void* handle) { return *static_cast<Exports::Handle*>(handle); }
+
+Volume& volume_of(void* handle) { return client_of(handle).volume(); }
 
 Result<Volume*> volume_to_write(void* handle) {
-  Volume& volume = static_cast<Exports::Handle*>(handle)->volume_to_write();
+  Volume& volume = client_of(handle).volume_to_write();
   if (volume.is_writable()) return &volume;
   return Error{Fault::kInvalid, EROFS, volume.name() + " is a checkpoint: fork it to write"};
 }
@@ -129,18 +131,18 @@ int get_ready() {
 
 int after_fork() {
   return guard([]() -> Result<void> {
-    TRY_ASSIGN(exports, Exports::open(exports_options));
+    TRY_ASSIGN(service, Service::start(exports_options, config.sealing));
     return {};
   });
 }
 
-void cleanup() { exports.reset(); }
+void cleanup() { service.reset(); }
 
 // --- Handshake ------------------------------------------------------------------------------
 
 int list_exports(int, int, nbdkit_exports* list) {
   return guard([&]() -> Result<void> {
-    TRY_ASSIGN(auto lines, exports->list());
+    TRY_ASSIGN(auto lines, service->exports().list());
     for (const ExportLine& line : lines) {
       if (nbdkit_add_export(list, line.name.c_str(), line.description.c_str()) != 0) {
         return Error{Fault::kIo, 0, "the list of exports"};
@@ -152,9 +154,19 @@ int list_exports(int, int, nbdkit_exports* list) {
 
 const char* default_export(int, int) {
   return guard<const char*>(nullptr, []() -> Result<const char*> {
-    TRY_ASSIGN(std::string name, exports->default_name());
+    TRY_ASSIGN(std::string name, service->exports().default_name());
     return nbdkit_strdup_intern(name.c_str());
   });
+}
+
+ClientPeer peer_of_connection() {
+  ClientPeer peer;
+  socklen_t length = sizeof(peer.address);
+  auto* address = reinterpret_cast<sockaddr*>(&peer.address);
+  if (nbdkit_peer_name(address, &length) != 0) return peer;
+  peer.address_bytes = length;
+  if (address->sa_family == AF_UNIX) peer.pid = nbdkit_peer_pid();
+  return peer;
 }
 
 // nbdkit opens an export once for each NBD_OPT_INFO and NBD_OPT_GO.
@@ -162,17 +174,22 @@ void* open(int) {
   return guard<void*>(nullptr, []() -> Result<void*> {
     const char* name = nbdkit_export_name();
     if (name == nullptr) return Error{Fault::kIo, 0, "the export's name"};
-    TRY_ASSIGN(auto handle, exports->open_export(name));
+    TRY_ASSIGN(auto handle, service->exports().open_export(name));
+    service->sockets().add(handle.get(), handle->name(), peer_of_connection(),
+                           handle->waiting_count());
     return static_cast<void*>(handle.release());
   });
 }
 
 // Not called for clients that are connected at shutdown; cleanup() does what it would have done.
-void close(void* handle) { delete static_cast<Exports::Handle*>(handle); }
+void close(void* handle) {
+  service->sockets().remove(handle);
+  delete static_cast<Exports::Handle*>(handle);
+}
 
 const char* export_description(void* handle) {
   return guard<const char*>(nullptr, [&]() -> Result<const char*> {
-    TRY_ASSIGN(std::string text, exports->description(volume_of(handle).name()));
+    TRY_ASSIGN(std::string text, service->exports().description(volume_of(handle).name()));
     return nbdkit_strdup_intern(text.c_str());
   });
 }
@@ -200,14 +217,26 @@ Result<void> flush_if(Volume& volume, bool wanted) {
   return volume.flush();
 }
 
+// guard(), counted, and made to wait when need be.
+template <typename Body>
+int serve(void* handle, RequestKind kind, uint64_t bytes, Body body) {
+  client_of(handle).begin_request();
+  const auto begin = RequestCounters::Clock::now();
+  const int outcome = guard(body);
+  client_of(handle).counters().add(
+      kind, bytes, RequestCounters::Clock::now() - begin,
+      outcome == 0 ? RequestCounters::Outcome::kDone : RequestCounters::Outcome::kFailed);
+  return outcome;
+}
+
 int pread(void* handle, void* buffer, uint32_t count, uint64_t offset, uint32_t) {
-  return guard([&] {
+  return serve(handle, RequestKind::kRead, count, [&] {
     return volume_of(handle).read(offset, std::span(static_cast<std::byte*>(buffer), count));
   });
 }
 
 int pwrite(void* handle, const void* buffer, uint32_t count, uint64_t offset, uint32_t flags) {
-  return guard([&]() -> Result<void> {
+  return serve(handle, RequestKind::kWrite, count, [&]() -> Result<void> {
     TRY_ASSIGN(auto* volume, volume_to_write(handle));
     TRY(volume->write(offset, std::span(static_cast<const std::byte*>(buffer), count)));
     return flush_if(*volume, flags & NBDKIT_FLAG_FUA);
@@ -215,11 +244,11 @@ int pwrite(void* handle, const void* buffer, uint32_t count, uint64_t offset, ui
 }
 
 int flush(void* handle, uint32_t) {
-  return guard([&] { return volume_of(handle).flush(); });
+  return serve(handle, RequestKind::kFlush, 0, [&] { return volume_of(handle).flush(); });
 }
 
 int trim(void* handle, uint32_t count, uint64_t offset, uint32_t flags) {
-  return guard([&]() -> Result<void> {
+  return serve(handle, RequestKind::kTrim, count, [&]() -> Result<void> {
     TRY_ASSIGN(auto* volume, volume_to_write(handle));
     TRY(volume->trim(offset, count));
     return flush_if(*volume, flags & NBDKIT_FLAG_FUA);
@@ -228,7 +257,7 @@ int trim(void* handle, uint32_t count, uint64_t offset, uint32_t flags) {
 
 // Always fast: whole blocks are marked as zero and not written.
 int zero(void* handle, uint32_t count, uint64_t offset, uint32_t flags) {
-  return guard([&]() -> Result<void> {
+  return serve(handle, RequestKind::kZero, count, [&]() -> Result<void> {
     TRY_ASSIGN(auto* volume, volume_to_write(handle));
     TRY(volume->zero(offset, count));
     return flush_if(*volume, flags & NBDKIT_FLAG_FUA);
@@ -237,7 +266,7 @@ int zero(void* handle, uint32_t count, uint64_t offset, uint32_t flags) {
 
 // Clipped to the request: nbdkit 1.32 aborts on an extent of 4 GiB or more (CVE-2025-47711).
 int extents(void* handle, uint32_t count, uint64_t offset, uint32_t flags, nbdkit_extents* list) {
-  return guard([&]() -> Result<void> {
+  return serve(handle, RequestKind::kExtents, count, [&]() -> Result<void> {
     const size_t most = flags & NBDKIT_FLAG_REQ_ONE ? 1 : kMaxExtentsPerAnswer;
     const uint64_t end = offset + count;
     size_t added_count = 0;
@@ -255,7 +284,8 @@ int extents(void* handle, uint32_t count, uint64_t offset, uint32_t flags, nbdki
 }
 
 int cache(void* handle, uint32_t count, uint64_t offset, uint32_t) {
-  return guard([&] { return volume_of(handle).prefetch(offset, count); });
+  return serve(handle, RequestKind::kCache, count,
+               [&] { return volume_of(handle).prefetch(offset, count); });
 }
 
 nbdkit_plugin make_plugin() {

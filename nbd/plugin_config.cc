@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "nbd/size_text.h"
 
 namespace casdisk {
@@ -17,9 +19,14 @@ const char* const kPluginConfigHelp =
     "                        (default: 64M)\n"
     "io=auto|uring|posix     How files are read and written. (default: auto, that is\n"
     "                        io_uring where the kernel has it)\n"
+    "overlay-limit=SIZE      Unsealed bytes of a disk beyond which they are sealed in the\n"
+    "                        background, 0 for no limit. (default: 4G)\n"
+    "seal-idle=SECONDS       Seal a disk that nobody has written to for so long, 0 for\n"
+    "                        never. (default: 30)\n"
     "\n"
-    "A disk has one writer: while this server has it open, `casdisk` and other servers\n"
-    "are told \"busy\". `casdisk serve` runs this plugin and restarts it when it dies.";
+    "A disk has one writer: while this server has it open, other servers are told \"busy\",\n"
+    "and `casdisk` asks this one for what it needs. `casdisk serve` runs this plugin and restarts "
+    "it when it dies.";
 
 namespace {
 
@@ -34,6 +41,23 @@ Result<uint64_t> parse_cache_size(std::string_view value, std::string_view what)
                              size_text(kMinCacheBytes), size_text(kMaxCacheBytes)));
 }
 
+Result<uint64_t> parse_overlay_limit(std::string_view value, std::string_view what) {
+  TRY_ASSIGN(uint64_t bytes, parse_size(value, what));
+  if (bytes == 0 || bytes >= kMinOverlayLimitBytes) return bytes;
+  return invalid(fmt::format("{} {}: give 0 for none, or at least {}", what, value,
+                             size_text(kMinOverlayLimitBytes)));
+}
+
+Result<std::chrono::seconds> parse_idle_time(std::string_view value, std::string_view what) {
+  uint64_t seconds = 0;
+  const char* end = value.data() + value.size();
+  auto parsed = std::from_chars(value.data(), end, seconds);
+  if (parsed.ec == std::errc() && parsed.ptr == end && seconds <= kMaxIdleSeconds) {
+    return std::chrono::seconds(seconds);
+  }
+  return invalid(fmt::format("{} {}: give whole seconds, 0 for never", what, value));
+}
+
 Result<void> set_parameter(PluginConfig& config, std::string_view key, std::string_view value) {
   if (key == "store") {
     if (value.empty()) return invalid("store= is empty: give the directory of the store");
@@ -46,10 +70,14 @@ Result<void> set_parameter(PluginConfig& config, std::string_view key, std::stri
     auto choice = io_choice_from_name(value);
     if (!choice) return invalid(fmt::format("io={}: give auto, uring or posix", value));
     config.io = *choice;
+  } else if (key == "overlay-limit") {
+    TRY_ASSIGN(config.sealing.overlay_limit_bytes, parse_overlay_limit(value, "overlay-limit="));
+  } else if (key == "seal-idle") {
+    TRY_ASSIGN(config.sealing.idle, parse_idle_time(value, "seal-idle="));
   } else {
     return invalid(fmt::format(
-        "unknown parameter {:?}: casdisk takes store=DIR, disk=NAME[@CHECKPOINT], cache=SIZE and "
-        "io=auto|uring|posix",
+        "unknown parameter {:?}: casdisk takes store=DIR, disk=NAME[@CHECKPOINT], cache=SIZE, "
+        "io=auto|uring|posix, overlay-limit=SIZE and seal-idle=SECONDS",
         key));
   }
   return {};

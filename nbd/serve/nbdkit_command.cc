@@ -93,6 +93,12 @@ Result<NbdkitCommand> nbdkit_command(const ServeOptions& options, const std::str
   if (!options.volume.empty()) arguments.push_back("disk=" + options.volume);
   if (options.cache_bytes) arguments.push_back(fmt::format("cache={}", *options.cache_bytes));
   arguments.push_back(fmt::format("io={}", io_name(options.io)));
+  if (options.overlay_limit_bytes) {
+    arguments.push_back(fmt::format("overlay-limit={}", *options.overlay_limit_bytes));
+  }
+  if (options.seal_idle) {
+    arguments.push_back(fmt::format("seal-idle={}", options.seal_idle->count()));
+  }
   return command;
 }
 

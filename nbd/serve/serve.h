@@ -7,6 +7,7 @@
 // that connect while there is no server wait in its queue instead of being refused.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -26,11 +27,13 @@ struct ServeOptions {
   std::optional<uint16_t> port;            // 0: any free port, which the URI then says
   std::string bind_address = "127.0.0.1";  // --bind, with --port alone: an IP address
 
-  bool read_only = false;               // --read-only
-  std::optional<uint64_t> cache_bytes;  // --cache; unset: the plugin's default
-  IoChoice io = IoChoice::kAuto;        // --io
-  unsigned threads = 16;                // --threads, of each connection; 1 to kMaxServeThreads
-  bool json = false;                    // --json: {"uri", "socket" or "port", "pid"} on one line
+  bool read_only = false;                         // --read-only
+  std::optional<uint64_t> cache_bytes;            // --cache; unset: the plugin's default
+  IoChoice io = IoChoice::kAuto;                  // --io
+  std::optional<uint64_t> overlay_limit_bytes;    // --overlay-limit; unset: the plugin's default
+  std::optional<std::chrono::seconds> seal_idle;  // --seal-idle; unset: the plugin's default
+  unsigned threads = 16;  // --threads, of each connection; 1 to kMaxServeThreads
+  bool json = false;      // --json: {"uri", "socket" or "port", "pid"} on one line
 };
 
 inline constexpr unsigned kMaxServeThreads = 256;

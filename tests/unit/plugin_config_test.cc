@@ -12,11 +12,16 @@ TEST(PluginConfig, TakesEachParameter) {
   EXPECT_OK(set_parameter(config, "disk", "web@monday"));
   EXPECT_OK(set_parameter(config, "cache", "256M"));
   EXPECT_OK(set_parameter(config, "io", "posix"));
+  EXPECT_OK(set_parameter(config, "overlay-limit", "1G"));
+  EXPECT_OK(set_parameter(config, "seal-idle", "7"));
   EXPECT_EQ(config.store, "/srv/disks");
   ASSERT_TRUE(config.disk);
   EXPECT_EQ(config.disk->text(), "web@monday");
   EXPECT_EQ(config.cache_bytes, uint64_t(256) << 20);
   EXPECT_EQ(config.io, IoChoice::kPosix);
+  EXPECT_EQ(config.sealing.overlay_limit_bytes, uint64_t(1) << 30);
+  EXPECT_EQ(config.sealing.idle, std::chrono::seconds(7));
+  EXPECT_OK(set_parameter(config, "overlay-limit", "0"));
 }
 
 struct Wrong {
@@ -37,6 +42,9 @@ TEST(PluginConfig, SaysWhatIsWrongAndStaysAsItWas) {
            Wrong{"cache", "1K", "from 1M to 1T"},
            Wrong{"cache", "2T", "from 1M to 1T"},
            Wrong{"io", "fast", "auto, uring or posix"},
+           Wrong{"overlay-limit", "1K", "at least 1M"},
+           Wrong{"seal-idle", "soon", "whole seconds"},
+           Wrong{"seal-idle", "-1", "whole seconds"},
        }) {
     auto outcome = set_parameter(config, key, value);
     ASSERT_FAULT(outcome, Fault::kInvalid) << key << "=" << value;
