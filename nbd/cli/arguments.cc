@@ -72,7 +72,8 @@ Result<po::parsed_options> parse_words(const std::string& command,
 Result<void> check_positionals(const std::string& command, const Syntax& syntax, size_t given) {
   auto required = size_t(std::count_if(syntax.positionals.begin(), syntax.positionals.end(),
                                        [](const PositionalSyntax& p) { return p.required; }));
-  if (given >= required && given <= syntax.positionals.size()) return {};
+  const bool repeats = !syntax.positionals.empty() && syntax.positionals.back().repeats;
+  if (given >= required && (repeats || given <= syntax.positionals.size())) return {};
   std::string wrong = given < required ? "missing " + syntax.positionals[given].name
                                        : fmt::format("{} arguments are too many", given);
   return usage(fmt::format("{}: {}; usage: casdisk {}", command, wrong, synopsis(command, syntax)));
@@ -98,7 +99,12 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 std::optional<std::string> Arguments::text(const std::string& option) const {
   auto found = options_.find(option);
   if (found == options_.end()) return std::nullopt;
-  return found->second;
+  return found->second.front();
+}
+
+std::vector<std::string> Arguments::texts(const std::string& option) const {
+  auto found = options_.find(option);
+  return found == options_.end() ? std::vector<std::string>() : found->second;
 }
 
 Result<std::optional<uint64_t>> Arguments::size(const std::string& option) const {
@@ -152,17 +158,21 @@ CommandLine split_command(std::vector<std::string> words) {
 
 Result<Arguments> parse_arguments(const std::string& command, const Syntax& syntax,
                                   const std::vector<std::string>& words) {
-  TRY_ASSIGN(auto parsed, parse_words(command, all_options(syntax), words));
-  std::map<std::string, std::string> options;
+  const std::vector<OptionSyntax> known = all_options(syntax);
+  TRY_ASSIGN(auto parsed, parse_words(command, known, words));
+  Arguments::Options options;
   std::vector<std::string> positionals;
   for (const po::option& option : parsed.options) {
     if (option.string_key == kPositionals) {
       positionals.insert(positionals.end(), option.value.begin(), option.value.end());
       continue;
     }
-    bool is_new =
-        options.emplace(option.string_key, option.value.empty() ? "" : option.value[0]).second;
-    if (!is_new) return usage(fmt::format("{}: --{} is given twice", command, option.string_key));
+    auto& values = options[option.string_key];
+    values.push_back(option.value.empty() ? "" : option.value[0]);
+    const OptionSyntax* of = find_option(known, option.string_key);
+    if (values.size() > 1 && (of == nullptr || !of->repeats)) {
+      return usage(fmt::format("{}: --{} is given twice", command, option.string_key));
+    }
   }
   if (options.count("help") == 0) TRY(check_positionals(command, syntax, positionals.size()));
   return Arguments(std::move(options), std::move(positionals));

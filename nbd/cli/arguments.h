@@ -17,11 +17,13 @@ struct OptionSyntax {
   std::string name;   // "size" for --size
   std::string value;  // what the help calls its value, "SIZE"; empty for a flag
   std::string help;
+  bool repeats = false;  // may be given more than once
 };
 
 struct PositionalSyntax {
   std::string name;
   bool required = true;
+  bool repeats = false;  // the last one: takes all that are left
 };
 
 // What a command takes, and what its --help says.
@@ -35,11 +37,14 @@ struct Syntax {
 
 class Arguments {
  public:
-  Arguments(std::map<std::string, std::string> options, std::vector<std::string> positionals)
+  using Options = std::map<std::string, std::vector<std::string>>;
+  Arguments(Options options, std::vector<std::string> positionals)
       : options_(std::move(options)), positionals_(std::move(positionals)) {}
 
   bool has(const std::string& option) const { return options_.count(option) != 0; }
   std::optional<std::string> text(const std::string& option) const;
+  // Of an option that repeats: all its values, in their order.
+  std::vector<std::string> texts(const std::string& option) const;
   // As parse_size() reads it.
   Result<std::optional<uint64_t>> size(const std::string& option) const;
   // A whole number within [least, most].
@@ -50,7 +55,7 @@ class Arguments {
   const std::string& positional(size_t i) const { return positionals_.at(i); }
 
  private:
-  std::map<std::string, std::string> options_;  // a flag's value is empty
+  Options options_;  // a flag's value is empty
   std::vector<std::string> positionals_;
 };
 

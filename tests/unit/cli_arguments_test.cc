@@ -39,6 +39,21 @@ TEST(CliArguments, CommandStandsBeforeOrAfterGlobalOptions) {
   EXPECT_EQ(split_command({}).command, "");
 }
 
+TEST(CliArguments, SomeMayBeGivenMoreThanOnce) {
+  const Syntax several = {.positionals = {{"DISK"}, {"MORE", false, true}},
+                          .options = {{"attach", "NAME=FILE", "", true}, {"group", "NAME", ""}}};
+  auto parsed = parse_arguments(
+      "checkpoint", several, {"a", "--attach", "x=1", "b", "--attach=y=2", "c", "--group", "g"});
+  ASSERT_OK(parsed);
+  EXPECT_EQ(parsed.value().texts("attach"), (std::vector<std::string>{"x=1", "y=2"}));
+  EXPECT_EQ(parsed.value().texts("group"), std::vector<std::string>{"g"});
+  EXPECT_TRUE(parsed.value().texts("label").empty());
+  EXPECT_EQ(parsed.value().positional_count(), 3u);
+  EXPECT_FAULT(parse_arguments("checkpoint", several, {"a", "--group", "g", "--group", "h"}),
+               Fault::kInvalid);
+  EXPECT_EQ(synopsis("checkpoint", several), "checkpoint DISK [MORE] [OPTION...]");
+}
+
 TEST(CliArguments, OptionsAndPositionalsInAnyOrder) {
   auto parsed = parse({"a", "--format=raw", "b", "--force"});
   ASSERT_OK(parsed);
