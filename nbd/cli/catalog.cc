@@ -78,6 +78,14 @@ std::string state_word(const DiskSummary& disk) {
   return disk.head.poisoned ? "failed" : "idle";
 }
 
+std::vector<std::string> pending_names(const HeadRecord& head) {
+  std::vector<std::string> names;
+  for (const PendingCheckpoint& pending : head.pending) {
+    if (!pending.name.empty()) names.push_back(pending.name);
+  }
+  return names;
+}
+
 std::string made_as(const CheckpointRecord& record) { return record.disk + "@" + record.name; }
 
 Json root_json(const Entry& root) {
@@ -86,12 +94,21 @@ Json root_json(const Entry& root) {
 }
 
 Json checkpoint_json(const ChunkId& id, const CheckpointRecord& record) {
+  Json labels = Json::object(), attachments = Json::array();
+  for (const auto& [key, value] : record.labels) labels[key] = value;
+  for (const Attachment& attachment : record.attachments) {
+    attachments.push_back({{"name", attachment.name},
+                           {"size_bytes", attachment.size_bytes},
+                           {"root", root_json(attachment.root)}});
+  }
   return {{"name", made_as(record)},
           {"id", to_hex(id)},
           {"root", root_json(record.root)},
           {"size_bytes", record.size_bytes},
           {"time", utc_text(record.time_ns)},
-          {"parent_id", record.parent ? Json(to_hex(*record.parent)) : Json(nullptr)}};
+          {"parent_id", record.parent ? Json(to_hex(*record.parent)) : Json(nullptr)},
+          {"labels", std::move(labels)},
+          {"attachments", std::move(attachments)}};
 }
 
 Json disk_json(const DiskSummary& disk) {
@@ -100,7 +117,7 @@ Json disk_json(const DiskSummary& disk) {
                {"size_bytes", head.size_bytes},
                {"dirty_bytes", disk.dirty_bytes},
                {"checkpoint_count", disk.checkpoints.size()},
-               {"pending_checkpoint_count", head.pending.size()},
+               {"pending_checkpoint_count", pending_names(head).size()},
                {"parent", disk.parent ? Json(made_as(*disk.parent)) : Json(nullptr)},
                {"parent_id", head.parent ? Json(to_hex(*head.parent)) : Json(nullptr)},
                {"root", root_json(head.root)},

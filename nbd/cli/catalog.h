@@ -28,6 +28,9 @@ Result<std::vector<DiskSummary>> summarize_disks(Store& store);
 std::string state_word(const DiskSummary& disk);
 Json disk_json(const DiskSummary& disk);
 
+// Of the checkpoints that are not sealed yet.
+std::vector<std::string> pending_names(const HeadRecord& head);
+
 // "disk@checkpoint", the names it was made under.
 std::string made_as(const CheckpointRecord& record);
 // The hash of the index, or null: nothing but zeros, or nothing but the fallback.

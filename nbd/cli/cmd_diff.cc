@@ -28,7 +28,7 @@ Syntax diff_syntax() {
           "Lists the ranges, in chunks of 64 KiB, in which two disks or disk@checkpoints differ, "
           "as\n"
           "OFFSET LENGTH in bytes, and their sum. The time it takes goes with what differs. What\n"
-          "a disk has unsealed is sealed first, for which nobody may serve it.",
+          "a disk has unsealed is sealed first, by its server if it is served.",
       .exit_codes = "  1 when they differ, in content or in size\n",
       .examples = "  casdisk diff web@import web\n"};
 }

@@ -1,11 +1,10 @@
-// casdisk create, fork, resize, rm
+// casdisk create, fork, rm
 #include <fmt/format.h>
 
-#include "cas/os/parallel.h"
 #include "index/lineage.h"
 #include "nbd/cli/commands.h"
 #include "nbd/cli/format.h"
-#include "nbd/size_text.h"
+#include "nbd/control/served_disk.h"
 
 namespace casdisk {
 namespace {
@@ -13,6 +12,22 @@ namespace {
 Result<uint64_t> size_of_disk(Store& store, const std::string& name) {
   TRY_ASSIGN(HeadRecord head, store.catalog().head(name));
   return head.size_bytes;
+}
+
+Result<void> fork(Store& store, const VolumeName& source, const std::string& name,
+                  std::optional<uint64_t> size_bytes) {
+  // All that these ask of a server is to seal, which they do by themselves.
+  if (source.is_checkpoint() || size_bytes) return fork_disk(store, source, name, size_bytes);
+  return here_or_at_server(
+      store, source.disk, [&] { return fork_disk(store, source, name, std::nullopt); },
+      [&](std::unique_ptr<ControlClient> server) -> Result<void> {
+        ControlRequest request;
+        request.operation = ControlOperation::kFork;
+        request.disk = source.disk;
+        request.new_disk = name;
+        TRY(server->call(request, [](uint64_t) {}));
+        return {};
+      });
 }
 
 }  // namespace
@@ -45,14 +60,16 @@ Result<int> run_create(Session& session, const Arguments& arguments) {
 }
 
 Syntax fork_syntax() {
-  return {.positionals = {{"SRC"}, {"DISK"}},
-          .options = {{"size", "SIZE", "of the new disk, larger or smaller than SRC"}},
-          .about =
-              "Makes DISK with the content of SRC, a disk or disk@checkpoint, without copying it.\n"
-              "What a disk has unsealed is sealed first, for which nobody may serve it.",
-          .exit_codes = "  1 when SRC does not exist or DISK does\n",
-          .examples =
-              "  casdisk fork debian@import web\n  casdisk fork debian@import big --size 100G\n"};
+  return {
+      .positionals = {{"SRC"}, {"DISK"}},
+      .options = {{"size", "SIZE", "of the new disk, larger or smaller than SRC"}},
+      .about =
+          "Makes DISK with the content of SRC, a disk or disk@checkpoint, without copying it and\n"
+          "at once, whoever writes to SRC. What SRC has unsealed is sealed before DISK is opened;\n"
+          "with --size before the fork.",
+      .exit_codes = "  1 when SRC does not exist or DISK does\n",
+      .examples =
+          "  casdisk fork debian@import web\n  casdisk fork debian@import big --size 100G\n"};
 }
 
 Result<int> run_fork(Session& session, const Arguments& arguments) {
@@ -62,42 +79,12 @@ Result<int> run_fork(Session& session, const Arguments& arguments) {
   TRY_ASSIGN(Store * store, session.store());
   {
     ProgressBar bar("fork " + source.text(), std::nullopt, session.progress());
-    TRY(fork_disk(*store, source, name, wanted_bytes));
+    TRY(fork(*store, source, name, wanted_bytes));
   }
   TRY_ASSIGN(uint64_t size_bytes, size_of_disk(*store, name));
   session.console().answer(
       fmt::format("forked {} from {}, {}\n", name, source.text(), human_bytes(size_bytes)),
       {{"disk", name}, {"source", source.text()}, {"size_bytes", size_bytes}});
-  return 0;
-}
-
-Syntax resize_syntax() {
-  return {.positionals = {{"DISK"}, {"SIZE"}},
-          .options = {{"shrink", "", "allow SIZE to be less, which destroys what lies beyond"}},
-          .about = "Changes the size of a disk that nobody serves. New space reads as zeros.",
-          .examples = "  casdisk resize web 20G\n  casdisk resize web 5G --shrink\n"};
-}
-
-Result<int> run_resize(Session& session, const Arguments& arguments) {
-  TRY_ASSIGN(std::string name, disk_name(arguments.positional(0)));
-  TRY_ASSIGN(uint64_t size_bytes, parse_size(arguments.positional(1), "SIZE"));
-  TRY_ASSIGN(Store * store, session.store());
-  TRY_ASSIGN(uint64_t before_bytes, size_of_disk(*store, name));
-  if (size_bytes < before_bytes && !arguments.has("shrink")) {
-    return Error{
-        Fault::kInvalid, 0,
-        fmt::format("{} has {} bytes; to cut off what lies beyond {} for good, say --shrink", name,
-                    before_bytes, size_bytes)};
-  }
-  {
-    ProgressBar bar("seal " + name, std::nullopt, session.progress());
-    TRY(resize_disk(*store, name, size_bytes, core_count(),
-                    [&](uint64_t sealed_bytes) { bar.set(sealed_bytes); }));
-  }
-  session.console().answer(
-      fmt::format("{} has now {}, before {}\n", name, human_bytes(size_bytes),
-                  human_bytes(before_bytes)),
-      {{"disk", name}, {"size_bytes", size_bytes}, {"before_size_bytes", before_bytes}});
   return 0;
 }
 

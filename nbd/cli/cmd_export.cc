@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "index/attachment.h"
 #include "index/export_image.h"
 #include "nbd/cli/catalog.h"
 #include "nbd/cli/commands.h"
@@ -42,21 +43,36 @@ Result<void> check_no_disk_reads(Store& store, const std::string& path) {
   return {};
 }
 
+Result<std::shared_ptr<Volume>> volume_of(Session& session, const VolumeName& name,
+                                          const std::optional<std::string>& attachment) {
+  if (!attachment) return session.open_volume(name);
+  if (!name.is_checkpoint()) {
+    return Error{Fault::kInvalid, 0, "--attachment: name a checkpoint, DISK@CHECKPOINT"};
+  }
+  TRY_ASSIGN(Store * store, session.store());
+  return open_attachment(*store, name, *attachment);
+}
+
 }  // namespace
 
 Syntax export_syntax() {
   return {
       .positionals = {{"X"}, {"DEST"}},
-      .options = {{"force", "", "replace the file DEST"}, kThreadsOption},
+      .options = {{"force", "", "replace the file DEST"},
+                  {"attachment", "NAME", "not the disk: a file that is kept with a checkpoint X"},
+                  kThreadsOption},
       .about =
           "Writes X, a disk or disk@checkpoint, as a raw image to DEST: a file (with holes, under\n"
           "its name only when it is whole), an existing block device (in place), - for stdout, or\n"
-          "an NBD URI. A device or NBD export may be larger than X; its rest is left alone.",
+          "an NBD URI. A device or NBD export may be larger than X; its rest is left alone. A "
+          "disk\n"
+          "that is served is taken as it is at one moment of the export.",
       .exit_codes = "  1 when DEST exists and --force is not given\n",
       .examples =
           "  casdisk export web web.raw\n"
           "  casdisk export web@monday - | zstd > monday.raw.zst\n"
-          "  casdisk export web nbd://host/export\n"};
+          "  casdisk export web nbd://host/export\n"
+          "  casdisk export web@friday vm.mem --attachment vmstate\n"};
 }
 
 Result<int> run_export(Session& session, const Arguments& arguments) {
@@ -69,7 +85,7 @@ Result<int> run_export(Session& session, const Arguments& arguments) {
   TRY_ASSIGN(Store * store, session.store());
   TRY(check_no_disk_reads(*store, to));
   stop_on_signals();
-  TRY_ASSIGN(auto volume, session.open_volume(name));
+  TRY_ASSIGN(auto volume, volume_of(session, name, arguments.text("attachment")));
   uint64_t size_bytes = volume->size_bytes();
   IfExists if_exists = arguments.has("force") ? IfExists::kReplace : IfExists::kFail;
   TRY_ASSIGN(auto sink,

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "nbd/cli/catalog.h"
+#include "nbd/cli/checkpoint_entry.h"
 #include "nbd/cli/commands.h"
 #include "nbd/cli/format.h"
 
@@ -82,8 +83,8 @@ Result<int> info_of_disk(Session& session, Store& store, const std::string& name
                  {"state", state_word(disk)}};
   if (disk.holder) lines.back().second += fmt::format(", held by pid {}", disk.holder->pid);
   if (head.poisoned) lines.back().second += "; a sync failed, see `casdisk accept --help`";
-  for (const PendingCheckpoint& pending : head.pending) {
-    lines.push_back({"pending", disk.name + "@" + pending.name});
+  for (const std::string& pending : pending_names(head)) {
+    lines.push_back({"pending", disk.name + "@" + pending});
   }
   if (disk.fallback) {
     lines.push_back({"fallback", fmt::format("{}, its first {}", disk.fallback->path,
@@ -93,40 +94,24 @@ Result<int> info_of_disk(Session& session, Store& store, const std::string& name
   return 0;
 }
 
-// From the catalog alone: a pending checkpoint is not sealed for being looked at.
 Result<int> info_of_checkpoint(Session& session, Store& store, const VolumeName& name) {
-  std::optional<NamedCheckpoint> found;
-  CheckpointRecord record;
-  const PendingCheckpoint* pending = nullptr;
-  TRY_ASSIGN(DiskSummary disk, summarize_disk(store, name.disk));
-  for (const NamedCheckpoint& checkpoint : disk.checkpoints) {
-    if (checkpoint.name == name.checkpoint) found = checkpoint;
+  TRY_ASSIGN(CheckpointEntry entry, look_up_checkpoint(store, name));
+  const CheckpointRecord& record = entry.record;
+  Lines lines = {{"checkpoint", entry.name}};
+  if (entry.id) {
+    lines.push_back({"id", to_hex(*entry.id)});
+    lines.push_back({"root", root_text(record.root)});
+    lines.push_back({"size", both(record.size_bytes)});
+    lines.push_back({"parent", record.parent ? to_hex(*record.parent) : "none"});
   }
-  for (const PendingCheckpoint& waiting : disk.head.pending) {
-    if (waiting.name == name.checkpoint) pending = &waiting;
+  lines.push_back({"time", utc_text(record.time_ns)});
+  if (!entry.id) lines.push_back({"state", "pending: not sealed"});
+  if (!record.labels.empty()) lines.push_back({"labels", labels_text(record.labels)});
+  for (const Attachment& attachment : record.attachments) {
+    lines.push_back(
+        {"attachment", fmt::format("{}, {}", attachment.name, both(attachment.size_bytes))});
   }
-  if (!found && pending != nullptr) {
-    std::string time = utc_text(pending->time_ns);
-    session.console().answer(
-        lines_text({{"checkpoint", name.text()}, {"time", time}, {"state", "pending: not sealed"}}),
-        {{"name", name.text()}, {"id", nullptr}, {"time", time}, {"state", "pending"}});
-    return 0;
-  }
-  if (!found) {
-    return Error{Fault::kNotFound, 0,
-                 fmt::format("no checkpoint {}; `casdisk log {}` lists those of the disk",
-                             name.text(), name.disk)};
-  }
-  TRY_ASSIGN(record, store.catalog().checkpoint(found->id));
-  Json json = checkpoint_json(found->id, record);
-  json["state"] = "kept";
-  session.console().answer(lines_text({{"checkpoint", name.text()},
-                                       {"id", to_hex(found->id)},
-                                       {"root", root_text(record.root)},
-                                       {"size", both(record.size_bytes)},
-                                       {"parent", record.parent ? to_hex(*record.parent) : "none"},
-                                       {"time", utc_text(record.time_ns)}}),
-                           json);
+  session.console().answer(lines_text(lines), entry_json(entry));
   return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "nbd/cli/commands.h"
+#include "nbd/plugin_config.h"
 #include "nbd/serve/serve.h"
 
 namespace casdisk {
@@ -33,6 +34,12 @@ Result<ServeOptions> serve_options(Session& session, const Arguments& arguments)
   options.io = session.options().io;
   TRY_ASSIGN(auto threads, arguments.number("threads", 1, kMaxServeThreads));
   options.threads = unsigned(threads.value_or(options.threads));
+  if (auto limit = arguments.text("overlay-limit")) {
+    TRY_ASSIGN(options.overlay_limit_bytes, parse_overlay_limit(*limit, "--overlay-limit"));
+  }
+  if (auto idle = arguments.text("seal-idle")) {
+    TRY_ASSIGN(options.seal_idle, parse_idle_time(*idle, "--seal-idle"));
+  }
   options.json = session.options().json;
   return options;
 }
@@ -49,7 +56,13 @@ Syntax serve_syntax() {
                    "with --port: where to listen (default 127.0.0.1; anybody who\n"
                    "reaches it can read and write the disk)"},
                   {"read-only", "", "refuse writes"},
-                  {"threads", "N", "requests at work for each connection (default 16)"}},
+                  {"threads", "N", "requests at work for each connection (default 16)"},
+                  {"overlay-limit", "SIZE",
+                   "unsealed bytes of a disk beyond which they are sealed in the\n"
+                   "background, 0 for no limit (default 4G)"},
+                  {"seal-idle", "SECONDS",
+                   "seal a disk that nobody has written to for so long, 0 for\n"
+                   "never (default 30)"}},
       .about =
           "Serves X, a disk or disk@checkpoint, over NBD until it is told to end (Ctrl-C or\n"
           "SIGTERM), and prints the URI to connect to. A server that dies is replaced; clients\n"

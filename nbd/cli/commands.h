@@ -19,8 +19,10 @@ struct Command {
 Syntax accept_syntax();
 Syntax checkpoint_syntax();
 Syntax create_syntax();
+Syntax detach_syntax();
 Syntax diff_syntax();
 Syntax export_syntax();
+Syntax flush_syntax();
 Syntax fork_syntax();
 Syntax import_syntax();
 Syntax info_syntax();
@@ -31,13 +33,17 @@ Syntax ls_syntax();
 Syntax resize_syntax();
 Syntax rm_syntax();
 Syntax rollback_syntax();
+Syntax seal_syntax();
 Syntax serve_syntax();
+Syntax status_syntax();
 
 Result<int> run_accept(Session& session, const Arguments& arguments);
 Result<int> run_checkpoint(Session& session, const Arguments& arguments);
 Result<int> run_create(Session& session, const Arguments& arguments);
+Result<int> run_detach(Session& session, const Arguments& arguments);
 Result<int> run_diff(Session& session, const Arguments& arguments);
 Result<int> run_export(Session& session, const Arguments& arguments);
+Result<int> run_flush(Session& session, const Arguments& arguments);
 Result<int> run_fork(Session& session, const Arguments& arguments);
 Result<int> run_import(Session& session, const Arguments& arguments);
 Result<int> run_info(Session& session, const Arguments& arguments);
@@ -48,6 +54,8 @@ Result<int> run_ls(Session& session, const Arguments& arguments);
 Result<int> run_resize(Session& session, const Arguments& arguments);
 Result<int> run_rm(Session& session, const Arguments& arguments);
 Result<int> run_rollback(Session& session, const Arguments& arguments);
+Result<int> run_seal(Session& session, const Arguments& arguments);
 Result<int> run_serve(Session& session, const Arguments& arguments);
+Result<int> run_status(Session& session, const Arguments& arguments);
 
 }  // namespace casdisk

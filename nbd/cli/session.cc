@@ -5,6 +5,7 @@
 #include "cas/os/parallel.h"
 #include "index/checkpoint_view.h"
 #include "index/disk.h"
+#include "nbd/control/served_disk.h"
 #include "nbd/default_store.h"
 #include "nbd/plugin_config.h"
 
@@ -45,6 +46,9 @@ Result<Store*> Session::store() {
     options.io = options_.io;
     options.cache_bytes = options_.cache_bytes.value_or(options.cache_bytes);
     options.log = [this](const std::string& line) { console_.note(line); };
+    options.ask_to_seal = [path](const std::string& disk, const LockHolder& holder, SealWhat what) {
+      return ask_server_to_seal(path, disk, holder, what);
+    };
     TRY_ASSIGN(store_, Store::open(path, options));
   }
   return store_.get();
@@ -56,8 +60,18 @@ Result<std::shared_ptr<Volume>> Session::open_volume(const VolumeName& name) {
     TRY_ASSIGN(auto view, CheckpointView::open(*opened, name));
     return std::shared_ptr<Volume>(std::move(view));
   }
-  TRY_ASSIGN(auto disk, Disk::open(*opened, name.disk, {}));
-  return std::shared_ptr<Volume>(std::move(disk));
+  std::shared_ptr<Volume> volume;
+  TRY(here_or_at_server(
+      *opened, name.disk,
+      [&]() -> Result<void> {
+        TRY_ASSIGN(volume, Disk::open(*opened, name.disk, {}));
+        return {};
+      },
+      [&](std::unique_ptr<ControlClient>) -> Result<void> {
+        TRY_ASSIGN(volume, CheckpointView::of_head(*opened, name.disk));
+        return {};
+      }));
+  return volume;
 }
 
 Result<unsigned> threads_of(const Arguments& arguments) {
@@ -70,6 +84,18 @@ Result<std::string> disk_name(const std::string& text) {
   if (!name.is_checkpoint()) return name.disk;
   return Error{Fault::kInvalid, 0,
                fmt::format("{} is a checkpoint; this takes a disk, such as {}", text, name.disk)};
+}
+
+Result<VolumeName> named_checkpoint(const Arguments& arguments) {
+  TRY_ASSIGN(VolumeName name, parse_volume_name(arguments.positional(0)));
+  if (arguments.positional_count() < 2) return name;
+  TRY_ASSIGN(name.disk, disk_name(name.text()));
+  name.checkpoint = arguments.positional(1);
+  if (name.checkpoint.starts_with(name.disk + "@")) {
+    name.checkpoint.erase(0, name.disk.size() + 1);
+  }
+  TRY(check_name(name.checkpoint, "checkpoint"));
+  return name;
 }
 
 }  // namespace casdisk

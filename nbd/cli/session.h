@@ -37,7 +37,8 @@ class Session {
   // Opened at the first call, closed with the session.
   Result<Store*> store();
 
-  // A disk, which takes its lease, or a checkpoint.
+  // To read: a checkpoint, or a disk. That takes its lease or, from a server that has it, the disk
+  // as it is now, sealed.
   Result<std::shared_ptr<Volume>> open_volume(const VolumeName& name);
 
   // For ProgressBar.
@@ -60,5 +61,9 @@ extern const OptionSyntax kThreadsOption;
 
 // A name that the user gave and that must be a disk's: "a@b" is kInvalid.
 Result<std::string> disk_name(const std::string& text);
+
+// The first two positionals: DISK NAME, DISK@NAME, or DISK alone: then without a checkpoint. `ls`
+// and `log` print DISK@NAME, so that is taken for a NAME too.
+Result<VolumeName> named_checkpoint(const Arguments& arguments);
 
 }  // namespace casdisk

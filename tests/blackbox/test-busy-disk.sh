@@ -21,7 +21,7 @@ busy() { # busy STATUS COMMAND...
 # nbdkit says so on the terminal, before it would go into the background.
 busy 1 nbdkit --unix "$tmp/second.sock" "$CASDISK_PLUGIN" store="$tmp/store" disk=web
 busy 4 "$CASDISK" serve web --socket "$tmp/third.sock"
-busy 4 "$CASDISK" checkpoint web tuesday
+busy 4 "$CASDISK" rm web
 
 # A server of all disks serves the others.
 start_nbdkit store="$tmp/store"
@@ -29,6 +29,9 @@ nbdinfo --size "nbd+unix:///web?socket=$socket" >"$tmp/out" 2>&1 && fail "two se
 grep -q "disk web is busy: held by pid $first" "$nbdkit_log" || fail "said: $(cat "$nbdkit_log")"
 [ "$(nbdinfo --size "nbd+unix:///other?socket=$socket")" = 16777216 ]
 [ "$(nbdinfo --size "nbd+unix:///web@monday?socket=$socket")" = 16777216 ]
+
+# Commands ask whoever has it.
+"$CASDISK" checkpoint web tuesday
 
 # It lets go of a disk when the disk's last client is gone.
 "$CASDISK" checkpoint other tuesday

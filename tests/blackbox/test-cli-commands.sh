@@ -60,11 +60,22 @@ start_nbdkit store="$store" disk=a
 qemu-io -f raw -c "write -P 0x55 1M 100k" "$uri" >/dev/null
 json '.disks[0].state == "busy" and .disks[0].pid == '"$nbdkit_pid" ls
 json '.state == "busy" and .dirty_bytes >= 102400' info a
-for command in "checkpoint a x" "rollback a two" "resize a 1M --shrink" "rm a" "fork a x" \
-  "export a $tmp/x" "diff a b"; do
-  # shellcheck disable=SC2086 # words
-  refuses 4 "held by pid $nbdkit_pid" $command
-done
+refuses 4 "held by pid $nbdkit_pid" rm a
+refuses 4 "held by pid $nbdkit_pid" accept a
+json '.state == "served" and .client_count == 0 and .requests.write.count >= 1' status a
+json '[.disks[].state] == ["served", "idle", "idle"]' status
+refuses 1 "nothing" status nothing
+json '.disk == "a"' flush a
+json '.client_count == 0' detach a
+json '.disk == "b" and .client_count == 0' detach b
+json '.disk == "b" and .sealed' seal b
+json '.disk == "b"' flush b
+refuses 2 "KEY=VALUE" checkpoint b x --label owner
+echo memory >memory
+refuses 2 "m is given twice" checkpoint b x --attach m=memory --attach m=memory
+refuses 1 "no-such" checkpoint b x --attach m=no-such
+refuses 2 "--group" checkpoint a b c
+refuses 2 "given twice" checkpoint a --group x --group y
 stop_nbdkit
 json '.state == "idle" and .dirty_bytes >= 102400 and .pid == null' info a
 
