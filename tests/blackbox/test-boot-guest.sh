@@ -7,7 +7,6 @@ requires_root
 requires qemu-system-x86_64 --version
 requires debootstrap --version
 requires e2fsck -V
-"$CASDISK" checkpoint --help | grep -q -- --wait || skip "needs a casdisk that checkpoints a disk while it is served"
 
 export CASDISK_STORE=$tmp/store
 TESTS_BUILD=${TESTS_BUILD:-$SRCDIR/build/dev/tests}

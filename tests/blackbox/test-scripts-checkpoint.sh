@@ -131,10 +131,6 @@ fi
 
 # --- While it is served ---
 
-if ! "$CASDISK" checkpoint --help | grep -q -- --wait; then
-  echo "without served disks: this casdisk does not checkpoint them"
-  exit 0
-fi
 become web "$tmp/first"
 start_serve web
 "$checkpoint" web --name live --wait
