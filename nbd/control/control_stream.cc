@@ -90,6 +90,6 @@ bool ControlStream::is_closed() const {
   return ::poll(&look, 1, 0) == 1 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
-void ControlStream::shut_down() { ::shutdown(descriptor_, SHUT_RDWR); }
+void ControlStream::shut_down() const { ::shutdown(descriptor_, SHUT_RDWR); }
 
 }  // namespace casdisk

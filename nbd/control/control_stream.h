@@ -40,7 +40,7 @@ class ControlStream {
   // The other side has gone.
   bool is_closed() const;
   // Ends a read_line() that waits, and all after it.
-  void shut_down();
+  void shut_down() const;
 
  private:
   // Fixed after construction.

@@ -1,5 +1,6 @@
 #include "nbd/background_seal.h"
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -27,7 +28,11 @@ class BackgroundSealTest : public testing::Test {
 
   std::unique_ptr<Exports::Handle> client() { return must(exports_->open_export("web")); }
   void write(Exports::Handle& handle, char mark, uint64_t bytes = 4096) {
-    must(handle.volume_to_write().write(0, Bytes(bytes, std::byte(mark))));
+    const uint64_t piece_bytes = std::min<uint64_t>(bytes, 1 << 20);
+    const Bytes piece(piece_bytes, std::byte(mark));
+    for (uint64_t at = 0; at < bytes; at += piece_bytes) {
+      must(handle.volume_to_write().write(at, piece));
+    }
   }
   size_t pending_count() { return must(store_->catalog().head("web")).pending.size(); }
   bool is_held() {

@@ -42,8 +42,8 @@ TEST(CliArguments, CommandStandsBeforeOrAfterGlobalOptions) {
 TEST(CliArguments, SomeMayBeGivenMoreThanOnce) {
   const Syntax several = {.positionals = {{"DISK"}, {"MORE", false, true}},
                           .options = {{"attach", "NAME=FILE", "", true}, {"group", "NAME", ""}}};
-  auto parsed = parse_arguments(
-      "checkpoint", several, {"a", "--attach", "x=1", "b", "--attach=y=2", "c", "--group", "g"});
+  auto parsed = parse_arguments("checkpoint", several,
+                                {"a", "--attach", "x=1", "b", "--attach=y=2", "c", "--group", "g"});
   ASSERT_OK(parsed);
   EXPECT_EQ(parsed.value().texts("attach"), (std::vector<std::string>{"x=1", "y=2"}));
   EXPECT_EQ(parsed.value().texts("group"), std::vector<std::string>{"g"});
