@@ -4,6 +4,7 @@
 #include "nbd/cli/catalog.h"
 #include "nbd/cli/commands.h"
 #include "nbd/cli/format.h"
+#include "nbd/control/control_socket.h"
 #include "nbd/control/served_disk.h"
 
 namespace casdisk {
@@ -47,7 +48,7 @@ LiveDisk look_at(Store& store, const DiskSummary& summary) {
   disk.status.pending = pending_names(summary.head);
   if (!summary.holder) return disk;
   disk.pid = summary.holder->pid;
-  if (summary.holder->note.empty()) return disk;
+  if (summary.holder->note.empty() || summary.holder->note == kStartingNote) return disk;
   auto asked = add_what_the_server_says(store, disk, *summary.holder);
   if (!asked.ok()) disk.status.failure = describe(asked.error());
   return disk;

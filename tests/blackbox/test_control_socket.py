@@ -124,7 +124,7 @@ server.kill()
 assert os.path.exists(f"{store}/run/{name}")
 f.casdisk("checkpoint", "web", "two")
 server = f.Nbdkit("disk=web")
+f.wait_until(10, lambda: "served by" in f.casdisk("status", "web"), "another server")
 assert not os.path.exists(f"{store}/run/{name}"), "a dead server's socket"
-assert "served by" in f.casdisk("status", "web")
 server.stop()
 assert [entry for entry in os.listdir(run) if entry.endswith(".control")] == []
