@@ -132,6 +132,10 @@ class Disk : public Volume {
   uint64_t dirty_bytes() const;
 
  private:
+  // For requests that still use a dropped generation. One that takes longer is looked after by the
+  // next seal.
+  static constexpr std::chrono::milliseconds kMaxBurial{1000};
+
   // While there is one, a seal in the background stops and leaves the rest to it.
   class Hurry {
    public:
@@ -183,12 +187,15 @@ class Disk : public Volume {
 
   // Seals (disk_seal.cc).
   Result<SealEnd> seal_frozen(const SealOptions& options);
+  Result<SealEnd> seal_oldest(const SealOptions& options);
+  void bury(std::chrono::milliseconds at_most);
   Result<void> publish_seal(const std::shared_ptr<Generation>& sealed, const Tree& tree);
   bool is_kept_by_group(uint64_t generation) const;
   void note_publication(std::optional<Error> failure);
 
   // Changes (disk_change.cc).
   Result<void> check_may_change();
+  Result<void> replace_with(const ChunkId& id, const CheckpointRecord& record);
   Result<void> replace_content(const std::function<void(HeadRecord&)>& change, Layers after);
   Result<void> remove_generations(const std::vector<std::shared_ptr<Generation>>& generations);
   Result<void> grow(uint64_t size_bytes);
@@ -209,7 +216,8 @@ class Disk : public Volume {
   std::atomic<bool> written_ = false;
   std::atomic<unsigned> hurrying_count_ = 0;  // seals that are kNow, running or waiting
 
-  std::mutex seal_mutex_;    // one seal or change at a time; taken before change_mutex_
+  std::mutex seal_mutex_;  // one seal or change at a time; taken before change_mutex_
+  std::vector<std::shared_ptr<Generation>> retired_;  // guarded by seal_mutex_; see bury()
   std::mutex change_mutex_;  // one change of the head at a time; guards head_ with head_mutex_
   // Guarded by change_mutex_. The next generation, named by the head already, where a cut is
   // prepared.

@@ -61,7 +61,9 @@ Result<void> Disk::replace_content(const std::function<void(HeadRecord&)>& chang
   return remove_generations(dropped);
 }
 
+// REQUIRES: seal_mutex_ is held.
 Result<void> Disk::remove_generations(const std::vector<std::shared_ptr<Generation>>& generations) {
+  retired_.insert(retired_.end(), generations.begin(), generations.end());
   for (const auto& generation : generations) {
     TRY(Generation::remove(*directory_, generation->number()));
   }
@@ -71,6 +73,12 @@ Result<void> Disk::remove_generations(const std::vector<std::shared_ptr<Generati
 Result<void> Disk::roll_back(const ChunkId& id, const CheckpointRecord& record) {
   Hurry hurry(hurrying_count_);
   std::lock_guard seal_lock(seal_mutex_);
+  auto replaced = replace_with(id, record);
+  bury(kMaxBurial);
+  return replaced;
+}
+
+Result<void> Disk::replace_with(const ChunkId& id, const CheckpointRecord& record) {
   std::lock_guard lock(change_mutex_);
   TRY(check_may_change());
   TRY_ASSIGN(Layers after, store_.sealed_layers(record.root, record.size_bytes, record.fallback));
@@ -93,7 +101,9 @@ Result<void> Disk::resize(uint64_t size_bytes, const SealOptions& options) {
   Hurry hurry(hurrying_count_);
   std::lock_guard seal_lock(seal_mutex_);
   if (size_bytes == this->size_bytes()) return {};
-  return size_bytes > this->size_bytes() ? grow(size_bytes) : shrink(size_bytes, options);
+  auto resized = size_bytes > this->size_bytes() ? grow(size_bytes) : shrink(size_bytes, options);
+  bury(kMaxBurial);
+  return resized;
 }
 
 // What is frozen keeps its size; the next generation has the new one. REQUIRES: seal_mutex_.

@@ -123,22 +123,44 @@ Result<void> Disk::seal_all(unsigned threads, const SealProgress& progress) {
 // REQUIRES: seal_mutex_ is held.
 Result<SealEnd> Disk::seal_frozen(const SealOptions& options) {
   while (frozen_count() > 0) {
-    Layers oldest = *layers();
-    oldest.generations = {oldest.generations.back()};
-    oldest.active = false;
-    const auto& generation = oldest.generations.front();
-    while (is_kept_by_group(generation->number())) {
-      if (options.stop()) return SealEnd::kStopped;
-      wait_for_seal(std::chrono::milliseconds(5));
-    }
-    generation->drain();  // the cut that froze it may still be at it
-    TRY_ASSIGN(auto tree, seal_generation(oldest, options));
-    if (!tree) return SealEnd::kStopped;
-    TRY(store_.chunks().sync());
-    TRY(publish_seal(generation, *tree));
+    TRY_ASSIGN(SealEnd end, seal_oldest(options));
+    if (end == SealEnd::kStopped) return end;
+    bury(std::chrono::milliseconds(0));
   }
   TRY(publish_seal(nullptr, layers()->tree));  // cuts of a head that nobody wrote to
+  bury(kMaxBurial);
   return SealEnd::kDone;
+}
+
+Result<SealEnd> Disk::seal_oldest(const SealOptions& options) {
+  Layers oldest = *layers();
+  oldest.generations = {oldest.generations.back()};
+  oldest.active = false;
+  const auto& generation = oldest.generations.front();
+  while (is_kept_by_group(generation->number())) {
+    if (options.stop()) return SealEnd::kStopped;
+    wait_for_seal(std::chrono::milliseconds(5));
+  }
+  generation->drain();  // the cut that froze it may still be at it
+  TRY_ASSIGN(auto tree, seal_generation(oldest, options));
+  if (!tree) return SealEnd::kStopped;
+  TRY(store_.chunks().sync());
+  TRY(publish_seal(generation, *tree));
+  retired_.push_back(generation);
+  return SealEnd::kDone;
+}
+
+// Lets go of the generations that were dropped, when no request uses them any more. Whoever does it
+// last frees the overlay's blocks, which can take seconds, and must not be a guest's request.
+// REQUIRES: seal_mutex_ is held.
+void Disk::bury(std::chrono::milliseconds at_most) {
+  const auto deadline = LayersGate::Clock::now() + at_most;
+  auto is_unused = [](const auto& generation) { return generation.use_count() == 1; };
+  for (;;) {
+    std::erase_if(retired_, is_unused);
+    if (retired_.empty() || LayersGate::Clock::now() >= deadline) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
 }
 
 // Publishes `tree` as the head's root with all that waited for it; `sealed` is the oldest
