@@ -119,6 +119,10 @@ Result<std::optional<FallbackRecord>> CatalogReader::find_fallback(const Fallbac
   return std::optional(std::move(record).value());
 }
 
+Result<void> CatalogWriter::begin_uids() {
+  return writer_.put(key_of('I', as_bytes("uid")), ByteWriter().number(uint64_t(1)).take());
+}
+
 Result<uint64_t> CatalogWriter::new_disk_uid() {
   Bytes key = key_of('I', as_bytes("uid"));
   TRY_ASSIGN(auto value, writer_.get(key));

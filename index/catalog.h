@@ -54,6 +54,7 @@ class CatalogWriter : public CatalogReader {
  public:
   explicit CatalogWriter(LmdbWriter& writer) : CatalogReader(writer), writer_(writer) {}
 
+  Result<void> begin_uids();  // of a new catalog
   Result<uint64_t> new_disk_uid();
   // Counts up head.version.
   Result<void> put_head(const std::string& disk, HeadRecord head);

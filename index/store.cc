@@ -13,8 +13,6 @@
 namespace casdisk {
 namespace {
 
-constexpr uint64_t kMetaMapBytes = uint64_t(16) << 30;
-
 constexpr std::string_view kTrialPrefix = "size-";
 
 std::string uid_name(uint64_t uid) { return fmt::format("{:08x}", uid); }
@@ -46,9 +44,9 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreO
   chunk_options.codec = store->codec_;
   chunk_options.cache_bytes = options.cache_bytes;
   TRY_ASSIGN(store->chunks_, LocalStore::open(*store->file_system_, path, chunk_options));
-  auto meta = LmdbEnvironment::open(path + "/meta", {kMetaMapBytes, make_room_with(reserve)});
-  if (!meta.ok() && meta.error().fault == Fault::kNotFound) meta.error().fault = Fault::kDamaged;
-  TRY_ASSIGN(store->meta_, std::move(meta));
+  TRY(check_catalog_exists(*store->directory_));
+  TRY_ASSIGN(store->meta_,
+             LmdbEnvironment::open(path + "/meta", {kMetaMapBytes, make_room_with(reserve)}));
   store->catalog_ = std::make_unique<Catalog>(*store->meta_);
   return store;
 }

@@ -7,6 +7,8 @@
 #include <charconv>
 #include <filesystem>
 
+#include "index/catalog.h"
+
 namespace casdisk {
 namespace {
 
@@ -20,7 +22,30 @@ Error no_store(const std::string& path) {
       fmt::format("{} is not a casdisk store; `casdisk --store {} init` makes one", path, path)};
 }
 
+// An empty catalog is a file all the same, so that a lost one can be told from it.
+Result<void> make_catalog(Directory& store) {
+  TRY_ASSIGN(auto environment, LmdbEnvironment::open(store.path() + "/meta", {kMetaMapBytes, {}}));
+  Catalog catalog(*environment);
+  TRY(catalog.update([](CatalogWriter& writer) { return writer.begin_uids(); }));
+  TRY_ASSIGN(auto meta, store.open_directory("meta"));
+  return meta->sync();
+}
+
 }  // namespace
+
+Result<void> check_catalog_exists(Directory& store) {
+  auto meta = store.open_directory("meta");
+  if (meta.ok()) {
+    auto file = meta.value()->open("data.mdb", OpenMode::kRead);
+    if (file.ok()) return {};
+    meta = std::move(file.error());
+  }
+  if (meta.error().fault != Fault::kNotFound) return std::move(meta.error());
+  return Error{Fault::kDamaged, 0,
+               fmt::format("{}/meta/data.mdb is missing: the names of all disks and checkpoints "
+                           "were in it. Nothing was changed; bring it back from a copy",
+                           store.path())};
+}
 
 Result<void> make_store_directory(FileSystem& file_system, const std::string& path, Codec codec) {
   std::error_code failure;
@@ -28,8 +53,10 @@ Result<void> make_store_directory(FileSystem& file_system, const std::string& pa
   if (failure) return os_error(failure.value(), "cannot make " + path);
   TRY_ASSIGN(auto directory, file_system.open_directory(path));
   TRY_ASSIGN(auto names, directory->list());
+  if (std::find(names.begin(), names.end(), "format") != names.end()) {
+    return Error{Fault::kExists, 0, path + " is a casdisk store already"};
+  }
   for (const std::string& name : names) {
-    if (name == "format") return Error{Fault::kExists, 0, path + " is a casdisk store already"};
     bool ours = std::find(kDirectories.begin(), kDirectories.end(), name) != kDirectories.end();
     if (!ours && name != "format.new" && name != "lost+found") {
       return Error{
@@ -38,6 +65,7 @@ Result<void> make_store_directory(FileSystem& file_system, const std::string& pa
     }
   }
   for (std::string_view name : kDirectories) TRY(directory->make_directory(name));
+  TRY(make_catalog(*directory));
   std::string line =
       fmt::format("casdisk store, format {}, codec {}\n", kStoreFormat, codec_name(codec));
   TRY_ASSIGN(auto file, directory->open("format.new", OpenMode::kCreateAny));

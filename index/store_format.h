@@ -12,9 +12,15 @@ namespace casdisk {
 
 inline constexpr unsigned kStoreFormat = 1;
 
-// Makes the directories and, last, the format file: a directory that has one is whole.
-// kExists when `path` is a store already; kInvalid when it holds something else.
+inline constexpr uint64_t kMetaMapBytes = uint64_t(16) << 30;  // address space of the catalog
+
+// Makes the directories, an empty catalog and, last, the format file: a directory that has one is
+// whole. kExists when `path` is a store already; kInvalid when it holds something else.
 Result<void> make_store_directory(FileSystem& file_system, const std::string& path, Codec codec);
+
+// kDamaged when the catalog's file is gone: without it a store would look empty, and what it holds
+// like leftovers.
+Result<void> check_catalog_exists(Directory& store);
 
 // The codec that the store's objects are written with.
 Result<Codec> read_store_format(FileSystem& file_system, const std::string& path);

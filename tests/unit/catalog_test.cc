@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "index/checkpoint_view.h"
 #include "index/lineage.h"
 #include "tests/support/sample_data.h"
@@ -32,6 +34,16 @@ TEST_F(CatalogTest, ARecordThatAHeadNamesAndIsNotThereIsDamage) {
     return writer.put_head("d", head);
   }));
   EXPECT_FAULT(lineage_of(*store_, {"d", ""}), Fault::kDamaged);
+}
+
+TEST_F(CatalogTest, AStoreThatLostItIsDamagedAndNotEmpty) {
+  const std::string meta = store_.path() + "/meta/data.mdb";
+  std::filesystem::rename(meta, meta + ".away");
+  EXPECT_FAULT(Store::open(store_.path(), {}), Fault::kDamaged);
+  std::filesystem::rename(meta + ".away", meta);
+  store_.reopen();
+  EXPECT_OK(store_->catalog().head("d"));
+  EXPECT_FAULT(Store::init(store_.path(), Codec::kZstd), Fault::kExists);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "index/records.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "index/names.h"
@@ -85,6 +86,79 @@ TEST(Records, FallbacksComeBackAndTheTableIsNoPartOfTheirId) {
   EXPECT_EQ(decoded.value().path, "/a/b");
   record.identity.mtime_ns++;
   EXPECT_NE(record.id(), id);
+}
+
+std::string hex_of(const Bytes& bytes) {
+  std::string text;
+  for (std::byte byte : bytes) text += fmt::format("{:02x}", unsigned(byte));
+  return text;
+}
+
+// The example of docs/FORMAT.md.
+TEST(Records, GoldenBytes) {
+  const std::string no_id(64, '0'),
+      id_1 = "0101010101010101010101010101010101010101010101010101010101010101";
+  CheckpointRecord record;
+  record.root = Entry::of(made_up_id(1));
+  record.size_bytes = 65536;
+  record.time_ns = 7;
+  record.disk = "d";
+  record.name = "c";
+  record.labels = {{"k", "v"}};
+  record.attachments = {{"m", 9, Entry::absent()}};
+  EXPECT_EQ(hex_of(encode(record)),
+            "01"
+            "02" +
+                id_1 +
+                "0000010000000000"
+                "00" +
+                no_id + "00" + no_id +
+                "0000000000000000"
+                "0700000000000000"
+                "010064"
+                "010063"
+                "01000000"
+                "01006b"
+                "010076"
+                "01000000"
+                "01006d"
+                "0900000000000000"
+                "00" +
+                no_id);
+  HeadRecord head;
+  head.uid = 3;
+  head.version = 4;
+  head.size_bytes = 65536;
+  head.next_generation = 9;
+  head.generations = {{8, 65536}};
+  head.active = true;
+  head.pending = {{"c", 7, 5, 6, true, {}, {}}};
+  EXPECT_EQ(hex_of(encode(head)),
+            "01"
+            "0300000000000000"
+            "0400000000000000"
+            "0000010000000000"
+            "00" +
+                no_id + "00" + no_id + "00" + no_id +
+                "0000000000000000"
+                "0000000000000000"
+                "0900000000000000"
+                "01"
+                "00"
+                "01000000"
+                "0800000000000000"
+                "0000010000000000"
+                "01000000"
+                "0700000000000000"
+                "0500000000000000"
+                "010063"
+                "0600000000000000"
+                "01"
+                "00000000"
+                "00000000"
+                "00"
+                "0000000000000000"
+                "0000000000000000");
 }
 
 TEST(Records, DamageIsRefused) {
