@@ -96,7 +96,7 @@ class Disk : public Volume {
   Result<void> prepare_cut();
   // 2. New writes wait from now on, until cut_held(), release() or the deadline.
   Result<void> hold(LayersGate::Clock::time_point deadline);
-  void release() { gate_.release(); }
+  void release();
   // 3. Freezes and releases. kBusy when the deadline has passed: nothing was frozen.
   Result<void> cut_held();
   // 4. What was frozen is durable. Gives the generation to record as the checkpoint's newest.
@@ -173,7 +173,9 @@ class Disk : public Volume {
   Result<bool> zero_blocks(const WholeBlocks& whole);
 
   // Cuts (disk_cut.cc). All REQUIRE change_mutex_.
-  Result<void> check_checkpoint_is_new(const std::string& checkpoint_name);
+  Result<void> check_may_cut() const;
+  Result<void> check_checkpoint_is_new(CatalogReader& reader, const HeadRecord& head,
+                                       const std::string& checkpoint_name) const;
   Result<void> check_room() const;
   Error busy_with_seals() const;
   Result<uint64_t> cut_to_fork(HeadRecord& head);

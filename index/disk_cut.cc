@@ -41,14 +41,22 @@ uint64_t bytes_of(const Generation& generation) {
 
 Result<void> Disk::cut(const CutRequest& request) {
   std::lock_guard lock(change_mutex_);
-  if (!request.checkpoint.empty()) TRY(check_checkpoint_is_new(request.checkpoint));
+  TRY(check_may_cut());
+  if (!request.checkpoint.empty()) {
+    TRY(store_.catalog().view([&](CatalogReader& reader) -> Result<void> {
+      TRY_ASSIGN(HeadRecord head, reader.head(name_));
+      return check_checkpoint_is_new(reader, head, request.checkpoint);
+    }));
+  }
   bool was_active = layers()->active;
   TRY(freeze());
   bool is_active = layers()->active;
   if (request.checkpoint.empty() && was_active == is_active) return {};
-  auto recorded = update_head([&](CatalogWriter&, HeadRecord& head) -> Result<void> {
+  auto recorded = update_head([&](CatalogWriter& writer, HeadRecord& head) -> Result<void> {
     head.active = is_active;
     if (request.checkpoint.empty()) return {};
+    // Once more, in the record as it is now: a group may have added to it.
+    TRY(check_checkpoint_is_new(writer, head, request.checkpoint));
     head.pending.push_back(pending_of(request, newest_frozen(), store_));
     return {};
   });
@@ -59,6 +67,7 @@ Result<void> Disk::cut(const CutRequest& request) {
 Result<void> Disk::fork(const std::string& new_disk) {
   TRY(check_name(new_disk, "disk"));
   std::lock_guard lock(change_mutex_);
+  TRY(check_may_cut());
   bool was_active = layers()->active;
   TRY(freeze());
   bool is_active = layers()->active;
@@ -194,22 +203,25 @@ SealStatus Disk::seal_status() const {
   return status;
 }
 
-Result<void> Disk::check_checkpoint_is_new(const std::string& checkpoint_name) {
+// What a failed sync may have lost must not become a checkpoint by itself.
+Result<void> Disk::check_may_cut() const {
+  return options_.accept_poison ? Result<void>() : check_not_poisoned();
+}
+
+Result<void> Disk::check_checkpoint_is_new(CatalogReader& reader, const HeadRecord& head,
+                                           const std::string& checkpoint_name) const {
   TRY(check_name(checkpoint_name, "checkpoint"));
-  HeadRecord now = head();
-  bool taken = std::any_of(now.pending.begin(), now.pending.end(),
-                           [&](const auto& pending) { return pending.name == checkpoint_name; });
-  TRY(store_.catalog().view([&](CatalogReader& reader) -> Result<void> {
-    TRY_ASSIGN(auto found, reader.find_checkpoint(uid_, checkpoint_name));
-    taken = taken || found.has_value();
-    return {};
-  }));
-  if (taken) return checkpoint_exists(name_, checkpoint_name);
-  return now.pending.size() < kMaxGenerations ? Result<void>() : Result<void>(busy_with_seals());
+  TRY_ASSIGN(auto found, reader.find_checkpoint(uid_, checkpoint_name));
+  bool pending = std::any_of(head.pending.begin(), head.pending.end(),
+                             [&](const auto& cut) { return cut.name == checkpoint_name; });
+  if (found || pending) return checkpoint_exists(name_, checkpoint_name);
+  if (head.pending.size() >= kMaxGenerations) return busy_with_seals();
+  return {};
 }
 
 Result<void> Disk::prepare_cut() {
   std::lock_guard lock(change_mutex_);
+  TRY(check_may_cut());
   TRY(check_room());
   return options_.is_served && layers()->active ? arm() : Result<void>();
 }
@@ -218,6 +230,12 @@ Result<void> Disk::hold(LayersGate::Clock::time_point deadline) {
   std::lock_guard lock(change_mutex_);
   gate_.hold(deadline);
   return {};
+}
+
+// Not while a change of our own holds the gate, which has the mutex.
+void Disk::release() {
+  std::lock_guard lock(change_mutex_);
+  gate_.release();
 }
 
 Result<void> Disk::cut_held() {

@@ -210,7 +210,12 @@ Result<void> Disk::flush() {
     auto flushed = (*generation)->flush();
     if (flushed.ok()) continue;
     std::lock_guard lock(change_mutex_);
-    note_poison(flushed.error());
+    // Unless a rollback has dropped it meanwhile: what is there now is not concerned.
+    auto after = layers();
+    if (std::find(after->generations.begin(), after->generations.end(), *generation) !=
+        after->generations.end()) {
+      note_poison(flushed.error());
+    }
     return flushed;
   }
   return {};

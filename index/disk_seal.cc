@@ -142,6 +142,12 @@ Result<SealEnd> Disk::seal_oldest(const SealOptions& options) {
     wait_for_seal(std::chrono::milliseconds(5));
   }
   generation->drain();  // the cut that froze it may still be at it
+  TRY(check_may_cut());
+  if (auto flushed = generation->flush(); !flushed.ok()) {
+    std::lock_guard lock(change_mutex_);
+    note_poison(flushed.error());
+    return std::move(flushed.error());
+  }
   TRY_ASSIGN(auto tree, seal_generation(oldest, options));
   if (!tree) return SealEnd::kStopped;
   TRY(store_.chunks().sync());

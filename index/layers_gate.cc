@@ -18,7 +18,8 @@ void LayersGate::set(Layers layers) {
 std::optional<LayersGate::Inside> LayersGate::enter() {
   std::shared_lock lock(mutex_);
   while (held_until_ != Clock::time_point::min() && is_held()) {
-    released_.wait_until(lock, held_until_);
+    const auto until = held_until_;
+    released_.wait_until(lock, until);
   }
   if (!layers_->active) return std::nullopt;
   layers_->generations.front()->enter();

@@ -164,7 +164,8 @@ Result<ChunkId> checkpoint_disk(Store& store, const std::string& disk_name,
   TRY_ASSIGN(auto disk, Disk::open(store, disk_name, {}));
   TRY(disk->cut(request));
   TRY(disk->seal(threads, progress));
-  return *disk->head().parent;
+  TRY_ASSIGN(FoundCheckpoint made, find_checkpoint(store, {disk_name, request.checkpoint}));
+  return made.id;
 }
 
 // A disk whose generations cannot be opened, after a failed sync say, is rolled back all the same:
@@ -179,6 +180,7 @@ static Result<void> roll_back_closed(Store& store, const VolumeName& checkpoint,
     head.size_bytes = found.record.size_bytes;
     head.fallback = found.record.fallback;
     head.parent = found.id;
+    head.next_generation++;  // the gap that Disk::replace_content leaves
     head.generations.clear();
     head.active = false;
     head.poisoned = false;

@@ -72,6 +72,7 @@ Result<std::optional<Tree>> seal_generation(const Layers& layers, const SealOpti
   Tree tree = layers.tree;
   UnsealedChunks unsealed;
   std::atomic<bool> stopped = false;
+  std::atomic<uint64_t> sealed_bytes = 0;
   std::vector<Change> changes;
   for (uint64_t next = 0; next < chunk_count;) {
     changes.clear();
@@ -88,7 +89,7 @@ Result<std::optional<Tree>> seal_generation(const Layers& layers, const SealOpti
       auto sealed = seal_chunk(layers, changes[i].chunk);
       if (!sealed.ok()) return unsealed.add(sealed.error());
       changes[i] = sealed.value();
-      options.progress(kChunkBytes);
+      options.progress(sealed_bytes += kChunkBytes);
       return {};
     }));
     if (stopped) return std::optional<Tree>();

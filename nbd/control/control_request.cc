@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "index/names.h"
+#include "index/tree.h"
 #include "nbd/control/control_protocol.h"
 #include "nbd/control/json_fields.h"
 
@@ -64,6 +65,11 @@ Result<Attachment> attachment_of(const ControlJson& json) {
   fields.text("root", root, 2 * sizeof(ChunkId));
   TRY(fields.finish());
   TRY(check_name(attachment.name, "attachment"));
+  if (attachment.size_bytes == 0 || attachment.size_bytes > kMaxDiskBytes) {
+    return Error{
+        Fault::kInvalid, 0,
+        fmt::format("attachment {}: a size of {} bytes", attachment.name, attachment.size_bytes)};
+  }
   TRY_ASSIGN(attachment.root, root_of(root));
   return attachment;
 }

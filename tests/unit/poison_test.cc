@@ -65,5 +65,19 @@ TEST_F(PoisonTest, ByACheckpoint) {
   expect_poisoned_until_accepted();
 }
 
+// Neither by hand nor in the background does what may be lost become a root.
+TEST_F(PoisonTest, NothingIsSealedUntilItIsAccepted) {
+  disk_.reset();
+  disk_ = store_.served_disk("d");
+  must(disk_->write(8192, bytes_));
+  EXPECT_FAULT(disk_->flush(), Fault::kPoisoned);
+  EXPECT_FAULT(disk_->cut({"c", {}, {}}), Fault::kPoisoned);
+  EXPECT_FAULT(disk_->fork("f"), Fault::kPoisoned);
+  EXPECT_FAULT(disk_->prepare_cut(), Fault::kPoisoned);
+  must(disk_->seal(1, no_progress));  // finds nothing frozen
+  EXPECT_EQ(disk_->head().root, Entry::absent());
+  expect_poisoned_until_accepted();
+}
+
 }  // namespace
 }  // namespace casdisk
