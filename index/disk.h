@@ -112,6 +112,8 @@ class Disk : public Volume {
   Result<void> seal(unsigned threads, const SealProgress& progress);
   // cut() without a name, seal(): what was written before is in the head's root afterwards.
   Result<void> seal_all(unsigned threads, const SealProgress& progress);
+  // Seals if !has_room_for_cut(). For who holds a disk that nobody seals in the background.
+  Result<void> make_room_for_cut(unsigned threads, const SealProgress& progress);
   // Something is frozen or pending.
   bool wants_seal() const;
   SealStatus seal_status() const;

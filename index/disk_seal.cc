@@ -115,7 +115,14 @@ Result<void> Disk::seal(unsigned threads, const SealProgress& progress) {
   return {};
 }
 
+// Where a crash has left so much that there is no room for a cut, that is sealed first: there is
+// nobody else who would.
+Result<void> Disk::make_room_for_cut(unsigned threads, const SealProgress& progress) {
+  return has_room_for_cut() ? Result<void>() : seal(threads, progress);
+}
+
 Result<void> Disk::seal_all(unsigned threads, const SealProgress& progress) {
+  TRY(make_room_for_cut(threads, progress));
   TRY(cut({}));
   return seal(threads, progress);
 }
@@ -221,8 +228,9 @@ Result<void> settle_disk(Store& store, const std::string& name, SealWhat what) {
   for (int tries = 1;; tries++) {
     auto disk = Disk::open(store, name, {});
     if (disk.ok()) {
-      if (what == SealWhat::kAll) TRY(disk.value()->cut({}));
-      return disk.value()->seal(core_count(), [](uint64_t) {});
+      auto unseen = [](uint64_t) {};
+      if (what == SealWhat::kAll) return disk.value()->seal_all(core_count(), unseen);
+      return disk.value()->seal(core_count(), unseen);
     }
     if (disk.error().fault != Fault::kBusy || !store.options().ask_to_seal) return disk.error();
     TRY_ASSIGN(HeadRecord head, store.catalog().head(name));

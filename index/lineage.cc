@@ -155,6 +155,7 @@ Result<void> fork_disk(Store& store, const VolumeName& source, const std::string
   TRY_ASSIGN(bool forked, fork_sealed_head(store, source.disk, name));
   if (forked) return {};
   TRY_ASSIGN(auto disk, Disk::open(store, source.disk, {}));
+  TRY(disk->make_room_for_cut(core_count(), [](uint64_t) {}));
   return disk->fork(name);
 }
 
@@ -162,6 +163,7 @@ Result<ChunkId> checkpoint_disk(Store& store, const std::string& disk_name,
                                 const CutRequest& request, unsigned threads,
                                 const SealProgress& progress) {
   TRY_ASSIGN(auto disk, Disk::open(store, disk_name, {}));
+  TRY(disk->make_room_for_cut(threads, progress));
   TRY(disk->cut(request));
   TRY(disk->seal(threads, progress));
   TRY_ASSIGN(FoundCheckpoint made, find_checkpoint(store, {disk_name, request.checkpoint}));

@@ -181,6 +181,19 @@ TEST_F(LiveDiskTest, TooMuchThatIsFrozenIsBusyAndASealMakesRoom) {
   EXPECT_OK(disk_->cut({"more", {}, {}}));
 }
 
+TEST_F(LiveDiskTest, WhatACrashLeftFrozenIsSealedByCommands) {
+  for (size_t i = 0; i < kMaxFrozenGenerations; i++) {
+    write(0, i);
+    ASSERT_OK(disk_->cut({"c" + std::to_string(i), {}, {}}));
+  }
+  write(0, 99);
+  Bytes now = contents(*disk_);
+  disk_.reset();
+  store_.reopen();
+  ASSERT_OK(checkpoint_disk(*store_, "d", {"last", {}, {}}, 1, no_progress));
+  EXPECT_EQ(view("last"), now);
+}
+
 TEST_F(LiveDiskTest, AForkOfALiveDiskIsTheDiskAtTheForkAndWaitsForItsSeal) {
   write(0, 1);
   Bytes then = contents(*disk_);
