@@ -10,7 +10,6 @@ answers flushes without doing anything: there the model must complain, or it cou
     CASDISK_SEED=SEED           the choices of an earlier run (not its timing)
 """
 
-import ctypes
 import hashlib
 import json
 import os
@@ -18,7 +17,6 @@ import random
 import secrets
 import shutil
 import subprocess
-import threading
 import time
 
 import functions as f
@@ -26,42 +24,13 @@ from functions import nbd
 from tools.block_load import Load
 from tools.block_model import BlockModel
 from tools.forgetful_disk import Machine, requires_machine
+from tools.writeback import Writeback
 
 SEED = os.environ.get("CASDISK_SEED") or secrets.token_hex(4)
 TIMES = int(os.environ.get("CASDISK_POWER_ROUNDS", "1"))
 ROUNDS = {"ext4": 9, "xfs": 6}  # of one store, which they fill
 FILE_SYSTEM_BYTES = 400 * f.MIB  # xfs wants 300
 DISK_BYTES = 16 * f.MIB + 1234   # no multiple of a block
-
-
-class Writeback:
-    """Writes dirty pages of the store back at random moments, as the kernel does after seconds, and
-    without flushing the disk: a round takes less time than that, and so do most lives of a bug."""
-
-    def __init__(self, folder, seed):
-        self.folder, self.rng = folder, random.Random(f"{seed}/writeback")
-        self.stopping = threading.Event()
-        self.sync_file_range = ctypes.CDLL(None, use_errno=True).sync_file_range
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self):
-        start_write = 2  # SYNC_FILE_RANGE_WRITE
-        while not self.stopping.wait(self.rng.choice((0.0005, 0.002, 0.02))):
-            paths = [os.path.join(folder, name) for folder, _, names in os.walk(self.folder)
-                     for name in names]
-            try:
-                file = os.open(self.rng.choice(paths), os.O_RDONLY)
-            except (OSError, IndexError):
-                continue
-            begin = self.rng.choice((0, self.rng.randrange(DISK_BYTES)))
-            length = self.rng.choice((0, 64 * 1024))  # 0: to the end
-            self.sync_file_range(file, ctypes.c_int64(begin), ctypes.c_int64(length), start_write)
-            os.close(file)
-
-    def stop(self):
-        self.stopping.set()
-        self.thread.join()
 
 
 class Rounds:
@@ -168,7 +137,7 @@ class Rounds:
     def one(self, number, plan, seed):
         rng = random.Random(seed)
         server = self.verify()
-        writeback = Writeback(self.store, seed)
+        writeback = Writeback(self.store, DISK_BYTES, seed)
         try:
             if plan != "load":
                 self.load_in_peace(server, rng, seed)

@@ -11,20 +11,19 @@ import time
 import functions as f
 from functions import BLOCK, nbd
 
-WRITERS = 4
 SHORT_RUN, LONG_RUN = 3, 64  # blocks in a row that have the same owner
 
 
 class Load:
-    def __init__(self, uri, model, seed):
-        self.uri, self.model = uri, model
+    def __init__(self, uri, model, seed, writer_count=4):
+        self.uri, self.model, self.writer_count = uri, model, writer_count
         self.size = len(model.content)
         # Between flushes: some loads flush all the time, others seldom.
         self.pauses = random.Random(seed).choice(((0, 0.002, 0.02), (0.02, 0.1), (0.1, 0.6)))
         self.errors, self.stopping = [], threading.Event()
         self.done_count = 0
         self.threads = [threading.Thread(target=self._client, args=(self._writer, i, f"{seed}/{i}"),
-                                         daemon=True) for i in range(WRITERS)]
+                                         daemon=True) for i in range(writer_count)]
         self.threads.append(threading.Thread(
             target=self._client, args=(self._flusher, 0, f"{seed}/flusher"), daemon=True))
         for thread in self.threads:
@@ -65,7 +64,7 @@ class Load:
             run, first, blocks = SHORT_RUN, 0, half
         else:
             run, first, blocks = LONG_RUN, half, (self.size - 1) // BLOCK + 1 - half
-        mine = rng.randrange(0, -(-blocks // run), WRITERS) + index
+        mine = rng.randrange(0, -(-blocks // run), self.writer_count) + index
         begin = (first + mine * run) * BLOCK
         end = min(begin + run * BLOCK, (first + blocks) * BLOCK, self.size)
         if begin >= end:

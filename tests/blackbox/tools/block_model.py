@@ -44,12 +44,8 @@ class BlockModel:
     def acknowledge(self, begun, fua=False):
         with self.lock:
             self.clock += 1
-            for block, version in begun:
-                version[0] = self.clock
-                if fua:
-                    version[0] = 0
-                    versions = self.versions[block]
-                    del versions[:versions.index(version)]
+            for _, version in begun:
+                version[0] = 0 if fua else self.clock  # 0: before every flush, so that nothing older counts
 
     def flush_begins(self):
         with self.lock:
@@ -58,6 +54,18 @@ class BlockModel:
     def flush_done(self, began):
         with self.lock:
             self.flushed_at = max(self.flushed_at, began)
+
+    def moment_begins(self):
+        """A checkpoint, say, is about to be asked for: of each block the last acknowledged version."""
+        with self.lock:
+            return [max(i for i, (time, _) in enumerate(versions) if time is not None)
+                    for versions in self.versions]
+
+    def moment_ended(self, began):
+        """Its command has ended: a Moment, what its blocks may hold."""
+        with self.lock:
+            return Moment([[version for _, version in versions[first:]]
+                           for first, versions in zip(began, self.versions)], len(self.content))
 
     def judge(self, content, power_failed=True):
         """What is wrong with a disk that holds `content`: a list of complaints; and how many blocks
@@ -80,3 +88,25 @@ class BlockModel:
                                            "zeros" if zero else "what was never written") +
                 f", versions {oldest} to {len(versions) - 1} are allowed")
         return complaints, went_back
+
+
+class Moment:
+    """What a disk held between two moments, block by block; once it was read, that exactly."""
+
+    def __init__(self, allowed, size_bytes):
+        self.allowed, self.size_bytes = allowed, size_bytes
+        self.exactly = None
+
+    def judge(self, content):
+        """A list of complaints. What is found without any is what it must be from then on."""
+        found = hashlib.sha256(content).digest()
+        if self.exactly:
+            return [] if found == self.exactly else ["it is not what it was when it was last read"]
+        if len(content) != self.size_bytes:
+            return [f"{len(content)} bytes, not {self.size_bytes}"]
+        wrong = [f"block {block} is of none of the moments of its command"
+                 for block, versions in enumerate(self.allowed)
+                 if digest(content[block * BLOCK:(block + 1) * BLOCK]) not in versions]
+        if not wrong:
+            self.exactly, self.allowed = found, None
+        return wrong

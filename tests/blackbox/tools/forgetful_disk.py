@@ -58,6 +58,9 @@ class Machine:
                 stdout=log, stderr=log, start_new_session=True)
         f.wait_until(20, lambda: os.path.exists(f"{self.fuse}/disk"), "nbdfuse's file")
         self.loop = f.run("losetup", "--find", "--show", "--sector-size=4096", f"{self.fuse}/disk")
+        # Otherwise the file system would not flush: a cut would lose what it must not, or nothing at all.
+        with open(f"/sys/block/{os.path.basename(self.loop)}/queue/write_cache") as cache:
+            assert cache.read().strip() == "write back", "the loop device passes no flushes on"
         f.run("mount", "-t", self.kind, "-o", MOUNT_OPTIONS[self.kind], self.loop, self.path)
         self.mounted = True
 

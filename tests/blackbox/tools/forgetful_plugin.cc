@@ -6,7 +6,8 @@
 // gives the size. The power fails when a client opens the export "cut:SEED": of every block of 4
 // KiB that was not flushed, the image keeps what it had or gets any one of the contents written
 // since, each block decided on its own; from then on every request fails with EIO. The export
-// "cut:SEED" reads as one line of JSON that says how many blocks that were. The same image, served
+// "cut:SEED" reads as one line of JSON that says how many blocks that were,
+// and how often the disk was flushed. The same image, served
 // again, is the disk after the power is back.
 //
 // Fault model: blocks of 4 KiB are written whole; a flush covers all writes that were answered
@@ -86,6 +87,7 @@ class ForgetfulDisk {
     std::lock_guard lock(mutex_);
     if (cut_) return fail();
     if (lies_) return 0;
+    flush_count_++;
     while (!unflushed_.empty()) {
       if (!settle(unflushed_.begin()->first)) return fail();
     }
@@ -111,7 +113,8 @@ class ForgetfulDisk {
         dropped++;
       }
     }
-    report_ = "{\"unflushed\": " + std::to_string(unflushed_.size()) +
+    report_ = "{\"flushes\": " + std::to_string(flush_count_) +
+              ", \"unflushed\": " + std::to_string(unflushed_.size()) +
               ", \"dropped\": " + std::to_string(dropped) +
               ", \"kept_older\": " + std::to_string(kept_old) +
               ", \"kept_newest\": " + std::to_string(kept) + "}\n";
@@ -162,6 +165,7 @@ class ForgetfulDisk {
   // Guarded by mutex_.
   std::mutex mutex_;
   bool cut_ = false;
+  uint64_t flush_count_ = 0;
   std::string report_;
   std::map<uint64_t, std::vector<Block>> unflushed_;  // oldest content first
 };
