@@ -12,7 +12,8 @@ import os
 
 import functions as f
 from functions import MIB
-from tools.small_file_system import Guest, SmallFileSystem
+from tools.guest import Guest
+from tools.small_file_system import SmallFileSystem
 
 DISK_BYTES = 512 * MIB
 FILE_SYSTEM_BYTES = 128 * MIB

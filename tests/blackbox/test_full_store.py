@@ -12,7 +12,8 @@ import struct
 
 import functions as f
 from functions import MIB, nbd
-from tools.small_file_system import NO_SPACE, Guest, SmallFileSystem
+from tools.guest import NO_SPACE, Guest
+from tools.small_file_system import SmallFileSystem
 
 DISK_BYTES = 512 * MIB
 
