@@ -4,10 +4,10 @@ ends the connection that it comes from and nothing else; docs/CONTROL.md speaks 
 
 import json
 import os
-import socket
 import stat
 
 import functions as f
+from tools.control_wire import ControlWire, note_of_lease
 
 # A path that no socket address has room for.
 store = f.tmp + "/" + "/".join(["long-name-" * 8] * 3)
@@ -19,47 +19,15 @@ server = f.Nbdkit("disk=web")
 run = os.open(store + "/run", os.O_RDONLY)
 
 
-def note_of_lease():
-    lease, = os.listdir(store + "/leases")
-    with open(f"{store}/leases/{lease}") as file:
-        return file.read().split()
-
-
-class Control:
-    def __init__(self):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(f"/proc/self/fd/{run}/{note_of_lease()[1]}")
-        self.socket.settimeout(20)
-        self.lines = self.socket.makefile("rb")
-        self.greeting = json.loads(self.lines.readline())
-
-    def send(self, line):
-        self.socket.sendall(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n")
-
-    def ask(self, **request):
-        self.send({"id": 7, **request})
-        while True:
-            reply = json.loads(self.lines.readline())
-            assert reply["id"] == 7, reply
-            if "progress" not in reply:
-                return reply
-
-    def is_closed(self):
-        try:
-            return self.lines.readline() == b""
-        except ConnectionResetError:
-            return True
-
-
 # nbdkit says that it is ready a moment before its plugin is.
-f.wait_until(10, lambda: note_of_lease()[1].endswith(".control"), "a control socket")
-pid, name = note_of_lease()
+f.wait_until(10, lambda: note_of_lease(store)[1].endswith(".control"), "a control socket")
+pid, name = note_of_lease(store)
 assert int(pid) == server.process.pid
 mode = os.stat(name, dir_fd=run).st_mode
 assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o600, oct(mode)
 assert stat.S_IMODE(os.fstat(run).st_mode) == 0o700
 
-control = Control()
+control = ControlWire(store)
 assert control.greeting == {"casdisk": "control", "version": 1, "pid": server.process.pid}
 assert control.ask(do="checkpoint", disk="web", checkpoint="one", wait=True)["ok"]["checkpoint"] == "one"
 assert control.ask(do="checkpoint", disk="web", checkpoint="one")["error"]["fault"] == "exists"
@@ -73,35 +41,34 @@ assert control.ask(do="release", disk="web")["ok"] == {}
 
 # Requests that come together are answered in their order.
 control.send(b"".join(json.dumps({"id": i, "do": "flush", "disk": "web"}).encode() + b"\n" for i in range(50)))
-assert [json.loads(control.lines.readline())["id"] for _ in range(50)] == list(range(50))
+assert [control.reply()["id"] for _ in range(50)] == list(range(50))
 
 for wrong in (b"\n", b"GET / HTTP/1.1\r\n", b"[1,2]\n", b"\xff\xfe\x00\n", b'{"id":1}\n', b'{"id":-1,"do":"flush"}\n',
               b"{" * 60000 + b"\n", b"x" * 65536):
-    broken = Control()
+    broken = ControlWire(store)
     broken.send(wrong)
-    reply = json.loads(broken.lines.readline())
+    reply = broken.reply()
     assert reply["id"] == 0 and reply["error"]["fault"] == "invalid", (wrong[:20], reply)
     assert broken.is_closed()
-half = Control()
+half = ControlWire(store)
 half.send(b'{"id":1,"do":"ro')
-half.socket.close()
+half.close()
 
 # 64 connections; one more is told so.
 crowd = []
 while len(crowd) < 70:
-    crowd.append(Control())
+    crowd.append(ControlWire(store))
     if len(crowd) < 60:
         continue
     crowd[-1].socket.settimeout(0.5)
     try:
-        reply = json.loads(crowd[-1].lines.readline())
+        reply = crowd[-1].reply()
         break
     except TimeoutError:
         pass
 assert reply["error"]["fault"] == "busy", reply
 for one in crowd:
-    one.lines.close()
-    one.socket.close()
+    one.close()
 f.wait_until(10, lambda: "served by" in f.casdisk("status", "web"), "room for a command")
 
 # Nobody else gets in. (The socket's mode keeps others out before the server looks who they are.)
@@ -110,7 +77,7 @@ if os.getuid() == 0:
     if child == 0:
         os.setuid(65534)
         try:
-            Control()
+            ControlWire(store)
         except PermissionError:
             os._exit(0)
         os._exit(1)
