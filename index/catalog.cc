@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "index/head.h"
+
 namespace casdisk {
 namespace {
 
@@ -81,6 +83,15 @@ Result<std::optional<ChunkId>> CatalogReader::find_checkpoint(uint64_t disk_uid,
   return std::optional(id);
 }
 
+Result<void> CatalogReader::check_checkpoint_is_new(const std::string& disk, const HeadRecord& head,
+                                                    const std::string& name) {
+  TRY_ASSIGN(auto found, find_checkpoint(head.uid, name));
+  if (!found && !find_pending(head, name)) return {};
+  return Error{Fault::kExists, 0,
+               fmt::format("{}@{} exists already; checkpoints do not change, choose another name",
+                           disk, name)};
+}
+
 Result<std::vector<NamedCheckpoint>> CatalogReader::checkpoints(uint64_t disk_uid) {
   std::vector<NamedCheckpoint> found;
   Result<void> outcome;
@@ -138,7 +149,12 @@ Result<uint64_t> CatalogWriter::new_disk_uid() {
 
 Result<void> CatalogWriter::put_head(const std::string& disk, HeadRecord head) {
   head.version++;
-  return writer_.put(key_of('D', as_bytes(disk)), encode(head));
+  const Bytes encoded = encode(head);
+  // A record that no decoder takes would be a disk that nobody can open.
+  if (auto decoded = decode_head(encoded); !decoded.ok()) {
+    return Error{Fault::kInvalid, 0, fmt::format("disk {}: {}", disk, decoded.error().context)};
+  }
+  return writer_.put(key_of('D', as_bytes(disk)), encoded);
 }
 
 Result<void> CatalogWriter::remove_head(const std::string& disk) {

@@ -41,6 +41,10 @@ class CatalogReader {
 
   Result<std::optional<ChunkId>> find_checkpoint(uint64_t disk_uid, const std::string& name);
   Result<std::vector<NamedCheckpoint>> checkpoints(uint64_t disk_uid);  // by name
+  // kExists when the disk has a checkpoint of that name, or `head`, its record, one that waits to
+  // be sealed.
+  Result<void> check_checkpoint_is_new(const std::string& disk, const HeadRecord& head,
+                                       const std::string& name);
   // Ids come from names, heads and other records: one without a record is kDamaged.
   Result<CheckpointRecord> checkpoint(const ChunkId& id);
 

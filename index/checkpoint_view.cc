@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "index/disk.h"
+#include "index/head.h"
 
 namespace casdisk {
 
@@ -25,8 +24,7 @@ Result<FoundCheckpoint> find_checkpoint(Store& store, const VolumeName& name) {
         TRY_ASSIGN(auto record, reader.checkpoint(*id));
         found = FoundCheckpoint{*id, std::move(record)};
       }
-      pending = std::any_of(head.pending.begin(), head.pending.end(),
-                            [&](const auto& waiting) { return waiting.name == name.checkpoint; });
+      pending = find_pending(head, name.checkpoint) != nullptr;
       return {};
     }));
     if (found) return std::move(*found);

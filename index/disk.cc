@@ -115,6 +115,12 @@ HeadRecord Disk::head() const {
   return head_;
 }
 
+Result<HeadRecord> Disk::read_head() const {
+  TRY_ASSIGN(HeadRecord fresh, store_.catalog().head(name_));
+  if (fresh.uid == uid_) return fresh;
+  return Error{Fault::kNotFound, 0, fmt::format("disk {} was removed", name_)};
+}
+
 // REQUIRES: change_mutex_ is held.
 Result<void> Disk::update_head(
     const std::function<Result<void>(CatalogWriter&, HeadRecord&)>& change) {
@@ -135,10 +141,7 @@ Result<void> Disk::update_head(
 // Others add to the pending checkpoints (group_checkpoint.h), and nothing else. REQUIRES:
 // change_mutex_ is held.
 Result<void> Disk::reload_head() {
-  TRY_ASSIGN(HeadRecord fresh, store_.catalog().head(name_));
-  if (fresh.uid != uid_) {
-    return Error{Fault::kNotFound, 0, fmt::format("disk {} was removed", name_)};
-  }
+  TRY_ASSIGN(HeadRecord fresh, read_head());
   std::lock_guard lock(head_mutex_);
   head_ = std::move(fresh);
   return {};

@@ -23,6 +23,7 @@
 
 #include "cas/os/file_lock.h"
 #include "index/block_locks.h"
+#include "index/head.h"
 #include "index/layers.h"
 #include "index/layers_gate.h"
 #include "index/names.h"
@@ -94,16 +95,19 @@ class Disk : public Volume {
   // be the last: a hold ends by itself, and an extra generation does no harm.
   // 1. Makes the next generation, so that the rest is quick.
   Result<void> prepare_cut();
-  // 2. New writes wait from now on, until cut_held(), release() or the deadline.
-  Result<void> hold(LayersGate::Clock::time_point deadline);
-  void release();
-  // 3. Freezes and releases. kBusy when the deadline has passed: nothing was frozen.
-  Result<void> cut_held();
-  // 4. What was frozen is durable. Gives the generation to record as the checkpoint's newest.
-  // Sealing leaves it alone until `reload` or a few seconds have passed.
-  Result<uint64_t> flush_cut();
-  // 5. Reads the head's record anew: somebody else has added to its pending checkpoints.
-  Result<void> reload();
+  // 2. New writes wait from now on, until cut_held() or release() of this hold, or the deadline.
+  // kBusy while another one lasts.
+  Result<LayersGate::Hold> hold(LayersGate::Clock::time_point deadline);
+  void release(LayersGate::Hold hold);
+  // 3. Freezes and releases. Gives the generation to record as the checkpoint's newest; later ones
+  // are not sealed until reload() of it or a few seconds have passed. kBusy when the hold is over:
+  // nothing was frozen.
+  Result<uint64_t> cut_held(LayersGate::Hold hold);
+  // 4. What was frozen is durable.
+  Result<void> flush_cut();
+  // 5. Reads the head's record anew: somebody else has added a pending checkpoint of that
+  // generation, or has given it up.
+  Result<void> reload(uint64_t generation);
 
   // Seals the frozen generations, oldest first, and publishes their checkpoints. On an error what
   // was published before stays, the rest stays frozen and readable. One at a time; a call that is
@@ -138,6 +142,12 @@ class Disk : public Volume {
   // next seal.
   static constexpr std::chrono::milliseconds kMaxBurial{1000};
 
+  // Of a group whose outcome is not known yet.
+  struct GroupCut {
+    uint64_t generation = 0;
+    LayersGate::Clock::time_point until;  // the group cannot be recorded any more
+  };
+
   // While there is one, a seal in the background stops and leaves the rest to it.
   class Hurry {
    public:
@@ -155,6 +165,7 @@ class Disk : public Volume {
   Result<void> remove_leftovers(Directory& directory);
   std::shared_ptr<const Layers> layers() const { return gate_.layers(); }
   GenerationPlace place();
+  Result<HeadRecord> read_head() const;
   Result<void> update_head(const std::function<Result<void>(CatalogWriter&, HeadRecord&)>& change);
   Result<void> reload_head();
   void note_poison(const Error& error);
@@ -176,8 +187,10 @@ class Disk : public Volume {
 
   // Cuts (disk_cut.cc). All REQUIRE change_mutex_.
   Result<void> check_may_cut() const;
-  Result<void> check_checkpoint_is_new(CatalogReader& reader, const HeadRecord& head,
-                                       const std::string& checkpoint_name) const;
+  using HeadChange = std::function<Result<void>(CatalogWriter&, HeadRecord&)>;
+  Result<void> freeze_and_record(const HeadChange& change);
+  Result<void> check_may_add_pending(CatalogReader& reader, const HeadRecord& head,
+                                     const std::string& checkpoint) const;
   Result<void> check_room() const;
   Error busy_with_seals() const;
   Result<uint64_t> cut_to_fork(HeadRecord& head);
@@ -194,13 +207,16 @@ class Disk : public Volume {
   Result<SealEnd> seal_oldest(const SealOptions& options);
   void bury(std::chrono::milliseconds at_most);
   Result<void> publish_seal(const std::shared_ptr<Generation>& sealed, const Tree& tree);
+  Result<bool> try_to_publish(const std::shared_ptr<Generation>& sealed, const Tree& tree);
   bool is_kept_by_group(uint64_t generation) const;
+  void forget_group_cuts(LayersGate::Clock::time_point read_at);
+  bool has_lost_group_cut() const;
   void note_publication(std::optional<Error> failure);
 
   // Changes (disk_change.cc).
   Result<void> check_may_change();
   Result<void> replace_with(const ChunkId& id, const CheckpointRecord& record);
-  Result<void> replace_content(const std::function<void(HeadRecord&)>& change, Layers after);
+  Result<void> replace_content(const Content& content, Layers after);
   Result<void> remove_generations(const std::vector<std::shared_ptr<Generation>>& generations);
   Result<void> grow(uint64_t size_bytes);
   Result<void> shrink(uint64_t size_bytes, const SealOptions& options);
@@ -232,8 +248,7 @@ class Disk : public Volume {
   HeadRecord head_;                         // guarded by head_mutex_, changed under change_mutex_
   std::optional<Error> seal_failure_;       // guarded by head_mutex_
   uint64_t publication_count_ = 0;          // guarded by head_mutex_
-  uint64_t group_generation_ = 0;           // guarded by head_mutex_; 0: no group
-  LayersGate::Clock::time_point group_until_;  // guarded by head_mutex_
+  std::vector<GroupCut> group_cuts_;        // guarded by head_mutex_
 };
 
 // Seals what is frozen of a disk, or all of it: here or, if another process has it open, there

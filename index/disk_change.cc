@@ -4,6 +4,7 @@
 // wait at the gate until the new layers are set.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "index/disk.h"
@@ -20,13 +21,15 @@ constexpr int kSealsBeforeHold = 3;
 
 class Held {
  public:
-  explicit Held(LayersGate& gate) : gate_(gate) { gate_.hold(LayersGate::Clock::now() + kOwnHold); }
-  ~Held() { gate_.release(); }
+  explicit Held(LayersGate& gate)
+      : gate_(gate), hold_(gate.hold(LayersGate::Clock::now() + kOwnHold)) {}
+  ~Held() { gate_.release(hold_); }
   Held(const Held&) = delete;
   Held& operator=(const Held&) = delete;
 
  private:
   LayersGate& gate_;
+  const LayersGate::Hold hold_;
 };
 
 }  // namespace
@@ -35,21 +38,21 @@ class Held {
 Result<void> Disk::check_may_change() {
   TRY(reload_head());
   std::lock_guard lock(head_mutex_);
-  if (head_.pending.empty() && LayersGate::Clock::now() >= group_until_) return {};
+  const auto now = LayersGate::Clock::now();
+  const bool is_in_group = std::any_of(group_cuts_.begin(), group_cuts_.end(),
+                                       [&](const GroupCut& cut) { return now < cut.until; });
+  if (head_.pending.empty() && !is_in_group) return {};
   return Error{
       Fault::kBusy, 0,
       fmt::format("disk {} has checkpoints that are not sealed yet; wait for them", name_)};
 }
 
-// REQUIRES: change_mutex_ is held, and the gate; nobody is inside. The numbers of generations leave
-// a gap, which tells a group checkpoint that its cut is void.
-Result<void> Disk::replace_content(const std::function<void(HeadRecord&)>& change, Layers after) {
+// REQUIRES: change_mutex_ is held, and the gate; nobody is inside.
+Result<void> Disk::replace_content(const Content& content, Layers after) {
   auto before = layers();
   TRY(update_head([&](CatalogWriter&, HeadRecord& head) -> Result<void> {
-    change(head);
-    head.generations.clear();
-    head.active = false;
-    head.next_generation++;
+    set_content(head, content);
+    drop_generations(head);
     return {};
   }));
   after.generations.clear();
@@ -84,14 +87,7 @@ Result<void> Disk::replace_with(const ChunkId& id, const CheckpointRecord& recor
   TRY_ASSIGN(Layers after, store_.sealed_layers(record.root, record.size_bytes, record.fallback));
   Held held(gate_);
   if (layers()->active) layers()->generations.front()->drain();
-  auto change = [&](HeadRecord& head) {
-    head.root = record.root;
-    head.size_bytes = record.size_bytes;
-    head.fallback = record.fallback;
-    head.parent = id;
-    head.poisoned = false;
-  };
-  TRY(replace_content(change, std::move(after)));
+  TRY(replace_content(content_of(id, record), std::move(after)));
   poisoned_ = false;
   return {};
 }
@@ -108,13 +104,15 @@ Result<void> Disk::resize(uint64_t size_bytes, const SealOptions& options) {
 
 // What is frozen keeps its size; the next generation has the new one. REQUIRES: seal_mutex_.
 Result<void> Disk::grow(uint64_t size_bytes) {
+  // The tree is the seals', who wait; writes do not.
+  TRY_ASSIGN(Tree tree, casdisk::resize(store_.chunks(), layers()->tree, chunks_for(size_bytes)));
+  TRY(store_.chunks().sync());
   std::lock_guard lock(change_mutex_);
   TRY(check_may_change());
   auto before = layers();
   Layers after = *before;
   after.size_bytes = size_bytes;
-  TRY_ASSIGN(after.tree, casdisk::resize(store_.chunks(), after.tree, chunks_for(size_bytes)));
-  TRY(store_.chunks().sync());
+  after.tree = tree;
   std::shared_ptr<Generation> next;
   if (after.active) {
     TRY_ASSIGN(next, make_generation(size_bytes));
@@ -139,12 +137,13 @@ Result<void> Disk::grow(uint64_t size_bytes) {
 
 // REQUIRES: seal_mutex_.
 Result<void> Disk::shrink(uint64_t size_bytes, const SealOptions& options) {
-  for (int i = 0; i < kSealsBeforeHold; i++) {
-    TRY(cut({}));
+  for (int i = 0; i <= kSealsBeforeHold; i++) {
+    if (i > 0) TRY(cut({}));  // the first seal makes room for it
     TRY_ASSIGN(SealEnd end, seal_frozen(options));
     if (end == SealEnd::kStopped) return Error{Fault::kIo, EINTR, "stopped"};
   }
   std::lock_guard lock(change_mutex_);
+  TRY(check_may_cut());
   TRY(check_may_change());
   Held held(gate_);
   TRY_ASSIGN(auto tree, seal_everything(options));
@@ -154,12 +153,7 @@ Result<void> Disk::shrink(uint64_t size_bytes, const SealOptions& options) {
   TRY(resize_head(store_, shrunk, size_bytes));
   TRY(store_.chunks().sync());
   TRY_ASSIGN(Layers after, store_.sealed_layers(shrunk.root, size_bytes, shrunk.fallback));
-  auto change = [&](HeadRecord& head) {
-    head.root = shrunk.root;
-    head.size_bytes = size_bytes;
-    head.fallback = shrunk.fallback;
-  };
-  return replace_content(change, std::move(after));
+  return replace_content(content_of(shrunk), std::move(after));
 }
 
 // All generations, the active one too. REQUIRES: the gate is held.

@@ -42,48 +42,44 @@ uint64_t bytes_of(const Generation& generation) {
 Result<void> Disk::cut(const CutRequest& request) {
   std::lock_guard lock(change_mutex_);
   TRY(check_may_cut());
-  if (!request.checkpoint.empty()) {
-    TRY(store_.catalog().view([&](CatalogReader& reader) -> Result<void> {
-      TRY_ASSIGN(HeadRecord head, reader.head(name_));
-      return check_checkpoint_is_new(reader, head, request.checkpoint);
-    }));
-  }
-  bool was_active = layers()->active;
-  TRY(freeze());
-  bool is_active = layers()->active;
-  if (request.checkpoint.empty() && was_active == is_active) return {};
-  auto recorded = update_head([&](CatalogWriter& writer, HeadRecord& head) -> Result<void> {
-    head.active = is_active;
-    if (request.checkpoint.empty()) return {};
+  if (request.checkpoint.empty()) return freeze_and_record(nullptr);
+  TRY(check_name(request.checkpoint, "checkpoint"));
+  TRY(store_.catalog().view([&](CatalogReader& reader) -> Result<void> {
+    TRY_ASSIGN(HeadRecord head, reader.head(name_));
+    return check_may_add_pending(reader, head, request.checkpoint);
+  }));
+  return freeze_and_record([&](CatalogWriter& writer, HeadRecord& head) -> Result<void> {
     // Once more, in the record as it is now: a group may have added to it.
-    TRY(check_checkpoint_is_new(writer, head, request.checkpoint));
+    TRY(check_may_add_pending(writer, head, request.checkpoint));
     head.pending.push_back(pending_of(request, newest_frozen(), store_));
     return {};
   });
-  if (!recorded.ok() && was_active != is_active) unfreeze();
-  return recorded;
 }
 
 Result<void> Disk::fork(const std::string& new_disk) {
   TRY(check_name(new_disk, "disk"));
   std::lock_guard lock(change_mutex_);
   TRY(check_may_cut());
-  bool was_active = layers()->active;
-  TRY(freeze());
-  bool is_active = layers()->active;
-  auto recorded = update_head([&](CatalogWriter& writer, HeadRecord& head) -> Result<void> {
-    head.active = is_active;
-    NewDisk made;
-    made.head.size_bytes = head.size_bytes;
-    made.head.fallback = head.fallback;
-    made.head.parent = head.parent;
-    if (frozen_count() == 0 && head.pending.empty()) {
-      made.head.root = head.root;
-    } else {
+  return freeze_and_record([&](CatalogWriter& writer, HeadRecord& head) -> Result<void> {
+    NewDisk made{head_with(content_of(head)), {}, {}};
+    if (frozen_count() > 0 || !head.pending.empty()) {
       TRY_ASSIGN(uint64_t cut, cut_to_fork(head));
+      made.head.root = {};
       made.head.origin = ForkOrigin{uid_, cut};
     }
     return enter_disk(writer, store_, new_disk, std::move(made));
+  });
+}
+
+// Freezes, and changes the head's record; with a null `change` only as far as freezing did.
+Result<void> Disk::freeze_and_record(const HeadChange& change) {
+  const bool was_active = layers()->active;
+  TRY(freeze());
+  const bool is_active = layers()->active;
+  if (!change && was_active == is_active) return {};
+  auto recorded = update_head([&](CatalogWriter& writer, HeadRecord& head) -> Result<void> {
+    head.active = is_active;
+    return change ? change(writer, head) : Result<void>();
   });
   if (!recorded.ok() && was_active != is_active) unfreeze();
   return recorded;
@@ -208,15 +204,10 @@ Result<void> Disk::check_may_cut() const {
   return options_.accept_poison ? Result<void>() : check_not_poisoned();
 }
 
-Result<void> Disk::check_checkpoint_is_new(CatalogReader& reader, const HeadRecord& head,
-                                           const std::string& checkpoint_name) const {
-  TRY(check_name(checkpoint_name, "checkpoint"));
-  TRY_ASSIGN(auto found, reader.find_checkpoint(uid_, checkpoint_name));
-  bool pending = std::any_of(head.pending.begin(), head.pending.end(),
-                             [&](const auto& cut) { return cut.name == checkpoint_name; });
-  if (found || pending) return checkpoint_exists(name_, checkpoint_name);
-  if (head.pending.size() >= kMaxGenerations) return busy_with_seals();
-  return {};
+Result<void> Disk::check_may_add_pending(CatalogReader& reader, const HeadRecord& head,
+                                         const std::string& checkpoint) const {
+  TRY(reader.check_checkpoint_is_new(name_, head, checkpoint));
+  return head.pending.size() < kMaxGenerations ? Result<void>() : Result<void>(busy_with_seals());
 }
 
 Result<void> Disk::prepare_cut() {
@@ -226,54 +217,48 @@ Result<void> Disk::prepare_cut() {
   return options_.is_served && layers()->active ? arm() : Result<void>();
 }
 
-Result<void> Disk::hold(LayersGate::Clock::time_point deadline) {
+Result<LayersGate::Hold> Disk::hold(LayersGate::Clock::time_point deadline) {
   std::lock_guard lock(change_mutex_);
-  gate_.hold(deadline);
-  return {};
+  if (!gate_.is_held()) return gate_.hold(deadline);
+  return Error{Fault::kBusy, 0, fmt::format("disk {} is being cut by another group", name_)};
 }
 
-// Not while a change of our own holds the gate, which has the mutex.
-void Disk::release() {
-  std::lock_guard lock(change_mutex_);
-  gate_.release();
-}
+void Disk::release(LayersGate::Hold hold) { gate_.release(hold); }
 
-Result<void> Disk::cut_held() {
+Result<uint64_t> Disk::cut_held(LayersGate::Hold hold) {
   std::lock_guard lock(change_mutex_);
   auto before = layers();
   bool is_written = before->active && !before->generations.front()->is_clean();
   // Another cut may have taken the one that was prepared.
   if (is_written && options_.is_served) TRY(arm());
-  if (!gate_.set_held(is_written ? frozen(*before) : *before)) {
+  if (!gate_.set_held(hold, is_written ? frozen(*before) : *before)) {
     return Error{Fault::kBusy, 0, fmt::format("disk {}: the hold of its writes was over", name_)};
   }
   if (is_written && options_.is_served) armed_.reset();
-  uint64_t generation = newest_frozen();
+  const uint64_t generation = newest_frozen();
   std::lock_guard head_lock(head_mutex_);
-  group_generation_ = generation;
-  group_until_ = LayersGate::Clock::now() + kMaxGroupTime;
-  return {};
+  group_cuts_.push_back({generation, LayersGate::Clock::now() + kMaxGroupTime});
+  return generation;
 }
 
-Result<uint64_t> Disk::flush_cut() {
+Result<void> Disk::flush_cut() {
   std::lock_guard lock(change_mutex_);
   TRY(flush_frozen());
   bool is_active = layers()->active;
-  if (head().active != is_active) {
-    TRY(update_head([&](CatalogWriter&, HeadRecord& head) -> Result<void> {
-      head.active = is_active;
-      return {};
-    }));
-  }
-  std::lock_guard head_lock(head_mutex_);
-  return group_generation_;
+  if (head().active == is_active) return {};
+  return update_head([&](CatalogWriter&, HeadRecord& head) -> Result<void> {
+    head.active = is_active;
+    return {};
+  });
 }
 
-Result<void> Disk::reload() {
+Result<void> Disk::reload(uint64_t generation) {
   std::lock_guard lock(change_mutex_);
   TRY(reload_head());
   std::lock_guard head_lock(head_mutex_);
-  group_until_ = {};
+  auto cut = std::find_if(group_cuts_.begin(), group_cuts_.end(),
+                          [&](const GroupCut& kept) { return kept.generation == generation; });
+  if (cut != group_cuts_.end()) group_cuts_.erase(cut);
   return {};
 }
 

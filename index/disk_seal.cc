@@ -27,19 +27,24 @@ struct MadeCut {
   std::optional<ChunkId> parent;               // of what is forked of it
 };
 
+// The cut has no unsealed content, or none but `sealed`, the oldest generation.
+bool is_sealed_with(const PendingCheckpoint& pending, const HeadRecord& head,
+                    const Generation* sealed) {
+  const uint64_t first = head.generations.empty() ? UINT64_MAX : head.generations.front().number;
+  return pending.generation < first || (sealed && pending.generation == sealed->number());
+}
+
 // Makes what waits for no other seal: pending cuts of before the generation `sealed`, the oldest,
 // began are the head as it is; those at its end have the root `tree`. Without a sealed generation,
 // those that wait for none.
 Result<std::vector<MadeCut>> make_cuts(ChunkStore& chunks, const HeadRecord& head,
                                        const std::string& disk, const Tree& tree,
                                        const Generation* sealed) {
-  uint64_t oldest = head.generations.empty() ? UINT64_MAX : head.generations.front().number;
   std::vector<MadeCut> made;
   std::optional<ChunkId> parent = head.parent;
   for (const PendingCheckpoint& pending : head.pending) {
-    bool is_head = pending.generation < oldest;
-    bool is_sealed = sealed != nullptr && pending.generation == sealed->number();
-    if (!is_head && !is_sealed) break;
+    if (!is_sealed_with(pending, head, sealed)) break;
+    bool is_head = is_sealed_with(pending, head, nullptr);
     MadeCut cut{pending.cut, is_head ? head.root : tree.root, std::nullopt, parent};
     if (!pending.name.empty()) {
       CheckpointRecord record;
@@ -67,13 +72,19 @@ Result<void> settle_forks(CatalogWriter& writer, const HeadRecord& source, const
   for (auto& [name, fork] : heads) {
     if (fork.origin != ForkOrigin{source.uid, cut.cut}) continue;
     fork.origin.reset();
-    fork.root = cut.root;
-    fork.size_bytes = source.size_bytes;
-    fork.fallback = source.fallback;
-    fork.parent = cut.parent;
+    set_content(fork, {cut.root, source.size_bytes, source.fallback, cut.parent});
     TRY(writer.put_head(name, fork));
   }
   return {};
+}
+
+// A cut of the same content that is none of `made`.
+bool has_other_cuts(const HeadRecord& head, const std::vector<MadeCut>& made,
+                    const Generation* sealed) {
+  return std::any_of(head.pending.begin(), head.pending.end(), [&](const auto& pending) {
+    auto is_it = [&](const MadeCut& cut) { return cut.cut == pending.cut; };
+    return is_sealed_with(pending, head, sealed) && std::none_of(made.begin(), made.end(), is_it);
+  });
 }
 
 // In the transaction the head is as it is: meanwhile a pending checkpoint may have been removed,
@@ -177,31 +188,49 @@ void Disk::bury(std::chrono::milliseconds at_most) {
 }
 
 // Publishes `tree` as the head's root with all that waited for it; `sealed` is the oldest
-// generation, or null where nothing was dirty.
+// generation, or null where nothing was dirty. REQUIRES: seal_mutex_ is held.
 Result<void> Disk::publish_seal(const std::shared_ptr<Generation>& sealed, const Tree& tree) {
-  std::lock_guard lock(change_mutex_);
-  TRY(reload_head());
-  TRY_ASSIGN(auto made, make_cuts(store_.chunks(), head(), name_, tree, sealed.get()));
-  if (!sealed && made.empty()) return {};
+  for (;;) {
+    TRY_ASSIGN(bool published, try_to_publish(sealed, tree));
+    if (published) return {};
+  }
+}
+
+// False: a cut has been recorded meanwhile, which must be made too. Records are put and synced
+// before change_mutex_ is taken, which a guest's write may wait for.
+Result<bool> Disk::try_to_publish(const std::shared_ptr<Generation>& sealed, const Tree& tree) {
+  const auto begin = LayersGate::Clock::now();
+  TRY_ASSIGN(HeadRecord seen, read_head());
+  TRY_ASSIGN(auto made, make_cuts(store_.chunks(), seen, name_, tree, sealed.get()));
   if (!made.empty()) TRY(store_.chunks().sync());
-  TRY(update_head([&](CatalogWriter& writer, HeadRecord& head) -> Result<void> {
+  std::lock_guard lock(change_mutex_);
+  bool overtaken = false;
+  auto publish = [&](CatalogWriter& writer, HeadRecord& head) -> Result<void> {
+    overtaken = has_other_cuts(head, made, sealed.get());
+    if (overtaken) return {};
     for (const MadeCut& cut : made) TRY(publish_cut(writer, head, cut));
     if (!sealed) return {};
     head.root = tree.root;
     CHECK(head.generations.front().number == sealed->number());
     head.generations.erase(head.generations.begin());
     return {};
-  }));
-  note_publication(std::nullopt);
-  if (!sealed) return {};
+  };
+  TRY(sealed || !made.empty() ? update_head(publish) : reload_head());
+  if (overtaken) return false;
+  forget_group_cuts(begin);
+  if (!made.empty() || sealed) note_publication(std::nullopt);
+  if (!sealed) return true;
   Layers after = *layers();
   after.tree = tree;
   after.generations.pop_back();
   gate_.set(std::move(after));
-  return Generation::remove(*directory_, sealed->number());
+  TRY(Generation::remove(*directory_, sealed->number()));
+  return true;
 }
 
-bool Disk::wants_seal() const { return frozen_count() > 0 || !head().pending.empty(); }
+bool Disk::wants_seal() const {
+  return frozen_count() > 0 || !head().pending.empty() || has_lost_group_cut();
+}
 
 void Disk::wait_for_seal(std::chrono::milliseconds at_most) const {
   std::unique_lock lock(head_mutex_);
@@ -221,7 +250,24 @@ void Disk::note_publication(std::optional<Error> failure) {
 // What comes after the cut of a group must not be published before the group is recorded.
 bool Disk::is_kept_by_group(uint64_t generation) const {
   std::lock_guard lock(head_mutex_);
-  return generation > group_generation_ && LayersGate::Clock::now() < group_until_;
+  const auto now = LayersGate::Clock::now();
+  return std::any_of(group_cuts_.begin(), group_cuts_.end(), [&](const GroupCut& cut) {
+    return generation > cut.generation && now < cut.until;
+  });
+}
+
+// Those that had run out when the head was read, with their outcome.
+void Disk::forget_group_cuts(LayersGate::Clock::time_point read_at) {
+  std::lock_guard lock(head_mutex_);
+  std::erase_if(group_cuts_, [&](const GroupCut& cut) { return read_at >= cut.until; });
+}
+
+// Whoever cut the group has died without a word: it may have been recorded.
+bool Disk::has_lost_group_cut() const {
+  std::lock_guard lock(head_mutex_);
+  const auto now = LayersGate::Clock::now();
+  return std::any_of(group_cuts_.begin(), group_cuts_.end(),
+                     [&](const GroupCut& cut) { return now >= cut.until; });
 }
 
 Result<void> settle_disk(Store& store, const std::string& name, SealWhat what) {

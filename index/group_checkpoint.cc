@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <mutex>
+#include <thread>
+#include <utility>
 
 #include "cas/os/parallel.h"
-#include "index/new_disk.h"
 
 namespace casdisk {
 namespace {
@@ -16,6 +16,9 @@ using Members = std::vector<std::unique_ptr<CutMember>>;
 
 // Between the cuts and the transaction. Half of what a disk keeps its cut for (disk_cut.cc).
 constexpr std::chrono::milliseconds kMaxCommitWait{2500};
+
+// Before the second attempt; before later ones as many times as much. Of which a random share.
+constexpr uint64_t kRetryUs = 20'000;
 
 // One step of every member, side by side: a hold must not wait for another's.
 Result<void> for_all(const Members& members,
@@ -45,11 +48,7 @@ Result<void> record_cut(CatalogWriter& writer, const std::string& disk, const Cu
       next > cut.generation + 1 || head.origin) {
     return run_out(disk);
   }
-  TRY_ASSIGN(auto taken, writer.find_checkpoint(head.uid, request.checkpoint));
-  auto is_taken = [&](const auto& pending) { return pending.name == request.checkpoint; };
-  if (taken || std::any_of(head.pending.begin(), head.pending.end(), is_taken)) {
-    return checkpoint_exists(disk, request.checkpoint);
-  }
+  TRY(writer.check_checkpoint_is_new(disk, head, request.checkpoint));
   // Another checkpoint has been cut since: the order of the pending ones is that of their cuts.
   if (!head.pending.empty() && head.pending.back().generation > cut.generation) {
     return run_out(disk);
@@ -68,34 +67,35 @@ class Attempt {
   // Gives how long writes were held.
   Result<std::chrono::microseconds> run() {
     TRY(for_all(members_, [](CutMember& member, size_t) { return member.prepare(); }));
-    const auto begin = Clock::now();
-    auto cut = hold_and_cut();
-    const auto held = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
-    auto recorded = cut.ok() ? record(begin) : std::move(cut);
-    // In any case: a disk that waits for the outcome of its cut need not any more.
-    auto reloaded = for_all(members_, [](CutMember& member, size_t) { return member.reload(); });
-    TRY(std::move(recorded));
-    // What is recorded is recorded: a server that is gone finds it when it opens the disk again.
-    if (!reloaded.ok()) store_.log(describe(reloaded.error()));
+    auto held = hold_and_record();
+    // What is recorded is recorded: a server that is gone finds it when it opens the disk again,
+    // one that does not hear of it looks for it by itself.
+    TRY(for_all(members_, [&](CutMember& member, size_t) -> Result<void> {
+      if (auto finished = member.finish(); !finished.ok()) store_.log(describe(finished.error()));
+      return {};
+    }));
     return held;
   }
 
  private:
-  Result<void> hold_and_cut() {
-    auto held = for_all(members_, [](CutMember& member, size_t) { return member.hold(kMaxHold); });
-    if (held.ok()) {
-      return for_all(members_, [](CutMember& member, size_t) { return member.cut(); });
-    }
-    TRY(for_all(members_, [](CutMember& member, size_t) { return member.release(); }));
+  Result<std::chrono::microseconds> hold_and_record() {
+    const auto begin = Clock::now();
+    TRY(for_all(members_, [](CutMember& member, size_t) { return member.hold(kMaxHold); }));
+    TRY(for_all(members_, [&](CutMember& member, size_t i) -> Result<void> {
+      TRY_ASSIGN(cuts_[i].generation, member.cut());
+      return {};
+    }));
+    const auto held = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
+    TRY(for_all(members_, [&](CutMember& member, size_t i) -> Result<void> {
+      TRY(member.flush());
+      TRY_ASSIGN(cuts_[i].head, store_.catalog().head(member.disk()));
+      return {};
+    }));
+    TRY(record(begin));
     return held;
   }
 
   Result<void> record(Clock::time_point begin) {
-    TRY(for_all(members_, [&](CutMember& member, size_t i) -> Result<void> {
-      TRY_ASSIGN(cuts_[i].generation, member.flush());
-      TRY_ASSIGN(cuts_[i].head, store_.catalog().head(member.disk()));
-      return {};
-    }));
     const int64_t time_ns = store_.now_ns();
     return store_.catalog().update([&](CatalogWriter& writer) -> Result<void> {
       if (Clock::now() - begin > kMaxCommitWait) return run_out(members_[0]->disk());
@@ -112,7 +112,29 @@ class Attempt {
   std::vector<Cut> cuts_;
 };
 
+// Two groups that meet must not do so for ever.
+void wait_before_attempt(Store& store, unsigned attempt) {
+  const uint64_t at_most_us = kRetryUs * attempt;
+  std::this_thread::sleep_for(std::chrono::microseconds(store.random() % at_most_us));
+}
+
 }  // namespace
+
+Result<void> DiskCutMember::hold(std::chrono::milliseconds at_most) {
+  TRY_ASSIGN(hold_, disk_->hold(LayersGate::Clock::now() + at_most));
+  return {};
+}
+
+Result<uint64_t> DiskCutMember::cut() {
+  TRY_ASSIGN(generation_, disk_->cut_held(std::exchange(hold_, std::nullopt).value_or(0)));
+  return *generation_;
+}
+
+Result<void> DiskCutMember::finish() {
+  if (auto hold = std::exchange(hold_, std::nullopt)) disk_->release(*hold);
+  auto generation = std::exchange(generation_, std::nullopt);
+  return generation ? disk_->reload(*generation) : Result<void>();
+}
 
 Result<std::chrono::microseconds> checkpoint_group(
     Store& store, const std::vector<std::unique_ptr<CutMember>>& members,
@@ -125,6 +147,7 @@ Result<std::chrono::microseconds> checkpoint_group(
     if (held.ok() || held.error().fault != Fault::kBusy || attempt == kMaxGroupAttempts) {
       return held;
     }
+    wait_before_attempt(store, attempt);
   }
 }
 

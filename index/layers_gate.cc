@@ -17,7 +17,7 @@ void LayersGate::set(Layers layers) {
 // by then.
 std::optional<LayersGate::Inside> LayersGate::enter() {
   std::shared_lock lock(mutex_);
-  while (held_until_ != Clock::time_point::min() && is_held()) {
+  while (held_until_ != Clock::time_point::min() && lasts()) {
     const auto until = held_until_;
     released_.wait_until(lock, until);
   }
@@ -26,16 +26,22 @@ std::optional<LayersGate::Inside> LayersGate::enter() {
   return Inside(layers_);
 }
 
-void LayersGate::hold(Clock::time_point deadline) {
+LayersGate::Hold LayersGate::hold(Clock::time_point deadline) {
   std::unique_lock lock(mutex_);
   held_until_ = deadline;
+  return ++last_hold_;
 }
 
-bool LayersGate::set_held(Layers layers) {
+bool LayersGate::is_held() const {
+  std::shared_lock lock(mutex_);
+  return lasts();
+}
+
+bool LayersGate::set_held(Hold hold, Layers layers) {
   auto fresh = std::make_shared<const Layers>(std::move(layers));
   {
     std::unique_lock lock(mutex_);
-    if (!is_held()) return false;
+    if (hold != last_hold_ || !lasts()) return false;
     layers_ = std::move(fresh);
     held_until_ = Clock::time_point::min();
   }
@@ -43,9 +49,10 @@ bool LayersGate::set_held(Layers layers) {
   return true;
 }
 
-void LayersGate::release() {
+void LayersGate::release(Hold hold) {
   {
     std::unique_lock lock(mutex_);
+    if (hold != last_hold_) return;
     held_until_ = Clock::time_point::min();
   }
   released_.notify_all();

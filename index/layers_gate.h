@@ -44,20 +44,25 @@ class LayersGate {
   // Waits while the gate is held. Nothing when no generation is active.
   std::optional<Inside> enter();
 
-  // From now until release(), set_held() or the deadline nobody enters. REQUIRES: not held.
-  void hold(Clock::time_point deadline);
-  // As set(), then release(). False, and nothing is set, when the deadline has passed.
-  bool set_held(Layers layers);
-  void release();
+  // Which hold; 0 is none.
+  using Hold = uint64_t;
+  // From now until release(), set_held() or the deadline nobody enters. Takes the place of a hold
+  // that lasts, which is over then for whoever made it.
+  Hold hold(Clock::time_point deadline);
+  bool is_held() const;
+  // As set(), then release(). False, and nothing is set, when that hold is over.
+  bool set_held(Hold hold, Layers layers);
+  void release(Hold hold);
 
  private:
-  bool is_held() const { return Clock::now() < held_until_; }
+  bool lasts() const { return Clock::now() < held_until_; }
 
   // Guarded by mutex_.
   mutable std::shared_mutex mutex_;
   std::condition_variable_any released_;
   std::shared_ptr<const Layers> layers_;
   Clock::time_point held_until_ = Clock::time_point::min();
+  Hold last_hold_ = 0;
 };
 
 }  // namespace casdisk

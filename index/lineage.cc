@@ -7,6 +7,7 @@
 
 #include "cas/os/parallel.h"
 #include "index/checkpoint_view.h"
+#include "index/head.h"
 #include "index/new_disk.h"
 #include "index/resize.h"
 
@@ -22,30 +23,6 @@ Result<FallbackRecord> pin_fallback(Store& store, const std::string& path) {
   TRY_ASSIGN(record.identity, file->identity());
   if (record.identity.size_bytes > 0) return record;
   return Error{Fault::kInvalid, 0, fmt::format("fallback {} is empty", path)};
-}
-
-// A new head with the sealed content of another.
-HeadRecord content_of(const HeadRecord& from) {
-  HeadRecord head;
-  head.root = from.root;
-  head.size_bytes = from.size_bytes;
-  head.fallback = from.fallback;
-  head.parent = from.parent;
-  return head;
-}
-
-HeadRecord head_of(const FoundCheckpoint& checkpoint) {
-  HeadRecord head;
-  head.root = checkpoint.record.root;
-  head.size_bytes = checkpoint.record.size_bytes;
-  head.fallback = checkpoint.record.fallback;
-  head.parent = checkpoint.id;
-  return head;
-}
-
-std::vector<PendingCheckpoint>::iterator find_pending(HeadRecord& head, const std::string& name) {
-  return std::find_if(head.pending.begin(), head.pending.end(),
-                      [&](const auto& pending) { return pending.name == name; });
 }
 
 // Opens a disk and seals it: afterwards its head is a root and nothing else, and it is ours.
@@ -104,12 +81,12 @@ static Result<void> fork_checkpoint(Store& store, const VolumeName& source,
     TRY_ASSIGN(auto id, writer.find_checkpoint(from.uid, source.checkpoint));
     if (id) {
       TRY_ASSIGN(auto record, writer.checkpoint(*id));
-      return enter_disk(writer, store, name, {head_of({*id, std::move(record)}), {}, {}});
+      return enter_disk(writer, store, name, {head_with(content_of(*id, record)), {}, {}});
     }
-    auto pending = find_pending(from, source.checkpoint);
-    if (pending == from.pending.end()) return no_checkpoint(source);
+    PendingCheckpoint* pending = find_pending(from, source.checkpoint);
+    if (!pending) return no_checkpoint(source);
     pending->forked = true;
-    NewDisk made{content_of(from), {}, {}};
+    NewDisk made{head_with(content_of(from)), {}, {}};
     made.head.root = {};
     made.head.origin = ForkOrigin{from.uid, pending->cut};
     TRY(writer.put_head(source.disk, from));
@@ -125,7 +102,7 @@ static Result<bool> fork_sealed_head(Store& store, const std::string& source,
     TRY_ASSIGN(HeadRecord from, writer.head(source));
     is_sealed = from.generations.empty() && from.pending.empty() && !from.origin;
     if (!is_sealed) return {};
-    return enter_disk(writer, store, name, {content_of(from), {}, {}});
+    return enter_disk(writer, store, name, {head_with(content_of(from)), {}, {}});
   }));
   return is_sealed;
 }
@@ -136,11 +113,11 @@ static Result<void> fork_resized(Store& store, const VolumeName& source, const s
   HeadRecord head;
   if (source.is_checkpoint()) {
     TRY_ASSIGN(FoundCheckpoint found, find_checkpoint(store, source));
-    head = head_of(found);
+    head = head_with(content_of(found.id, found.record));
   } else {
     TRY(settle_disk(store, source.disk, SealWhat::kAll));
     TRY_ASSIGN(HeadRecord from, store.catalog().head(source.disk));
-    head = content_of(from);
+    head = head_with(content_of(from));
   }
   TRY(resize_head(store, head, size_bytes));
   TRY(store.chunks().sync());
@@ -178,14 +155,8 @@ static Result<void> roll_back_closed(Store& store, const VolumeName& checkpoint,
   TRY_ASSIGN(FileLock lease, store.lease(checkpoint.disk, before.uid));
   auto roll_back = [&](CatalogWriter&, HeadRecord& head) -> Result<void> {
     if (!head.pending.empty()) return replaced(checkpoint.disk);
-    head.root = found.record.root;
-    head.size_bytes = found.record.size_bytes;
-    head.fallback = found.record.fallback;
-    head.parent = found.id;
-    head.next_generation++;  // the gap that Disk::replace_content leaves
-    head.generations.clear();
-    head.active = false;
-    head.poisoned = false;
+    set_content(head, content_of(found.id, found.record));
+    drop_generations(head);
     return {};
   };
   TRY(replace_head(store, checkpoint.disk, before.uid, roll_back));
@@ -260,12 +231,12 @@ Result<void> remove_checkpoint(Store& store, const VolumeName& checkpoint) {
     TRY_ASSIGN(HeadRecord head, writer.head(checkpoint.disk));
     TRY_ASSIGN(bool removed, writer.remove_checkpoint_name(head.uid, checkpoint.checkpoint));
     if (removed) return {};
-    auto pending = find_pending(head, checkpoint.checkpoint);
-    if (pending == head.pending.end()) return no_checkpoint(checkpoint);
+    PendingCheckpoint* pending = find_pending(head, checkpoint.checkpoint);
+    if (!pending) return no_checkpoint(checkpoint);
     if (pending->forked) {
       pending->name.clear();
     } else {
-      head.pending.erase(pending);
+      head.pending.erase(head.pending.begin() + (pending - head.pending.data()));
     }
     return writer.put_head(checkpoint.disk, head);
   });

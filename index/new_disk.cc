@@ -30,10 +30,4 @@ Result<void> add_disk(Store& store, const std::string& name, NewDisk disk) {
       [&](CatalogWriter& writer) { return enter_disk(writer, store, name, disk); });
 }
 
-Error checkpoint_exists(const std::string& disk, const std::string& name) {
-  return Error{Fault::kExists, 0,
-               fmt::format("{}@{} exists already; checkpoints do not change, choose another name",
-                           disk, name)};
-}
-
 }  // namespace casdisk

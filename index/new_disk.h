@@ -23,6 +23,4 @@ Result<void> enter_disk(CatalogWriter& writer, Store& store, const std::string& 
 // The same as a transaction of its own.
 Result<void> add_disk(Store& store, const std::string& name, NewDisk disk);
 
-Error checkpoint_exists(const std::string& disk, const std::string& name);
-
 }  // namespace casdisk

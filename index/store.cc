@@ -97,24 +97,28 @@ Result<void> Store::remove_disk_directory(uint64_t uid) {
   return disks->remove_directory(uid_name(uid));
 }
 
+// A directory is made after its disk has entered the catalog: what was listed before and is not in
+// it now is of a disk that is gone. Leases of disks that live are not touched, since taking one for
+// a try would make others fail.
 Result<void> Store::remove_orphans() {
   TRY_ASSIGN(auto disks, directory_->open_directory("disks"));
   TRY_ASSIGN(auto names, disks->list());
+  std::vector<NamedHead> heads;
+  TRY(catalog_->view([&](CatalogReader& reader) -> Result<void> {
+    TRY_ASSIGN(heads, reader.heads());
+    return {};
+  }));
   for (const std::string& name : names) {
     if (name.starts_with(kTrialPrefix)) (void)disks->remove(name).ok();
     uint64_t uid = 0;
     auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), uid, 16);
     if (error != std::errc() || uid_name(uid) != name) continue;
+    if (std::any_of(heads.begin(), heads.end(),
+                    [&](const NamedHead& named) { return named.head.uid == uid; })) {
+      continue;
+    }
     auto held = lease("in the way", uid);
-    if (!held.ok()) continue;  // in use
-    bool is_alive = false;
-    TRY(catalog_->view([&](CatalogReader& reader) -> Result<void> {
-      TRY_ASSIGN(auto heads, reader.heads());
-      is_alive = std::any_of(heads.begin(), heads.end(),
-                             [&](const NamedHead& named) { return named.head.uid == uid; });
-      return {};
-    }));
-    if (is_alive) continue;
+    if (!held.ok()) continue;  // still in use
     TRY(remove_disk_directory(uid));
     drop_lease_file(uid);
   }

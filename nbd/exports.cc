@@ -28,10 +28,6 @@ struct Exports::Slot {
 
 namespace {
 
-std::string plural(size_t count, std::string_view noun) {
-  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
 std::string describe_disk(const HeadRecord& head, size_t checkpoint_count) {
   return fmt::format("{} disk, {}", size_text(head.size_bytes),
                      plural(checkpoint_count, "checkpoint"));

@@ -43,7 +43,11 @@ class RequestGate {
  private:
   void wait() {
     std::unique_lock lock(mutex_);
-    if (!released_.wait_until(lock, deadline_, [&] { return !is_held_; })) is_held_ = false;
+    while (is_held_ && Clock::now() < deadline_) {
+      const auto until = deadline_;  // it may change while the lock is given up
+      released_.wait_until(lock, until);
+    }
+    is_held_ = false;
   }
 
   std::atomic<uint64_t> begun_count_ = 0;

@@ -47,4 +47,8 @@ std::string size_text(uint64_t bytes) {
   return fmt::format("{:.1f}{}", double(bytes) / double(uint64_t(1) << shift), kUnits[unit - 1]);
 }
 
+std::string plural(uint64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
 }  // namespace casdisk

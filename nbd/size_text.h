@@ -1,4 +1,4 @@
-// Sizes as people write them ("10G", "512") and as they read them ("1.5T").
+// Sizes as people write them ("10G", "512") and as they read them ("1.5T"), and counts.
 #pragma once
 
 #include <cstdint>
@@ -18,5 +18,8 @@ Result<uint64_t> parse_size(std::string_view text, std::string_view what);
 
 // The shortest exact or one-decimal form: "10G", "1.5G", "512".
 std::string size_text(uint64_t bytes);
+
+// "1 disk", "2 disks".
+std::string plural(uint64_t count, std::string_view noun);
 
 }  // namespace casdisk

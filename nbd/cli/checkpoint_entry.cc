@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "index/checkpoint_view.h"
+#include "index/head.h"
 #include "nbd/cli/catalog.h"
 #include "nbd/cli/format.h"
 
@@ -33,10 +32,8 @@ Result<CheckpointEntry> look_up_checkpoint(Store& store, const VolumeName& name)
       entry = kept_entry(name.disk, {name.checkpoint, *id}, std::move(record));
       return {};
     }
-    auto pending = std::find_if(head.pending.begin(), head.pending.end(), [&](const auto& waiting) {
-      return waiting.name == name.checkpoint;
-    });
-    if (pending != head.pending.end()) entry = pending_entry(name.disk, *pending);
+    const PendingCheckpoint* pending = find_pending(head, name.checkpoint);
+    if (pending) entry = pending_entry(name.disk, *pending);
     return {};
   }));
   if (entry) return std::move(*entry);

@@ -12,11 +12,12 @@ struct Members {
   std::vector<ServedCutMember*> served;  // of `all`
 };
 
-Result<void> add_member(Store& store, const std::string& name, Members& members) {
+Result<void> add_member(Store& store, const std::string& name, unsigned threads, Members& members) {
   return here_or_at_server(
       store, name,
       [&]() -> Result<void> {
         TRY_ASSIGN(auto disk, Disk::open(store, name, {}));
+        TRY(disk->make_room_for_cut(threads, [](uint64_t) {}));
         members.all.push_back(std::make_unique<DiskCutMember>(disk));
         members.here.push_back(std::move(disk));
         return {};
@@ -30,9 +31,7 @@ Result<void> add_member(Store& store, const std::string& name, Members& members)
 }
 
 Result<void> seal_at_server(ServedCutMember& member) {
-  ControlRequest request;
-  request.operation = ControlOperation::kSeal;
-  request.disk = member.disk();
+  ControlRequest request = request_for(member.disk(), ControlOperation::kSeal);
   request.what = SealWhat::kFrozen;
   request.wait = true;
   TRY(member.client().call(request, [](uint64_t) {}));
@@ -44,7 +43,9 @@ Result<void> seal_at_server(ServedCutMember& member) {
 Result<std::chrono::microseconds> make_group_checkpoint(Store& store,
                                                         const GroupCheckpoint& group) {
   Members members;
-  for (const std::string& name : group.disks) TRY(add_member(store, name, members));
+  for (const std::string& name : group.disks) {
+    TRY(add_member(store, name, group.threads, members));
+  }
   TRY_ASSIGN(auto held, checkpoint_group(store, members.all, group.cut));
   for (const auto& disk : members.here) TRY(disk->seal(group.threads, [](uint64_t) {}));
   if (group.wait) {

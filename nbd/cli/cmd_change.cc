@@ -16,9 +16,8 @@ namespace {
 // Clients that are attached have read the size when they came.
 std::string seen_later(const std::string& disk, uint64_t client_count) {
   if (client_count == 0) return "";
-  return fmt::format(
-      "; {} client{} will see that after reconnecting (`casdisk detach {}` makes them)",
-      client_count, client_count == 1 ? "" : "s", disk);
+  return fmt::format("; {} will see that after reconnecting (`casdisk detach {}` makes them)",
+                     plural(client_count, "client"), disk);
 }
 
 }  // namespace
@@ -51,9 +50,7 @@ Result<int> run_rollback(Session& session, const Arguments& arguments) {
     TRY(here_or_at_server(
         *store, name.disk, [&] { return rollback_disk(*store, name); },
         [&](std::unique_ptr<ControlClient> server) -> Result<void> {
-          ControlRequest request;
-          request.operation = ControlOperation::kRollback;
-          request.disk = name.disk;
+          ControlRequest request = request_for(name.disk, ControlOperation::kRollback);
           request.checkpoint = name.checkpoint;
           request.force = arguments.has("force");
           TRY_ASSIGN(auto answer, server->call(request, [&](uint64_t bytes) { bar.set(bytes); }));
@@ -100,9 +97,7 @@ Result<int> run_resize(Session& session, const Arguments& arguments) {
     TRY(here_or_at_server(
         *store, name, [&] { return resize_disk(*store, name, size_bytes, core_count(), progress); },
         [&](std::unique_ptr<ControlClient> server) -> Result<void> {
-          ControlRequest request;
-          request.operation = ControlOperation::kResize;
-          request.disk = name;
+          ControlRequest request = request_for(name, ControlOperation::kResize);
           request.size_bytes = size_bytes;
           TRY_ASSIGN(auto answer, server->call(request, progress));
           client_count = answer.client_count.value_or(0);

@@ -89,9 +89,7 @@ Result<void> checkpoint_one(Store& store, const std::string& disk, const CutRequ
         return {};
       },
       [&](std::unique_ptr<ControlClient> server) -> Result<void> {
-        ControlRequest request;
-        request.operation = ControlOperation::kCheckpoint;
-        request.disk = disk;
+        ControlRequest request = request_for(disk, ControlOperation::kCheckpoint);
         request.checkpoint = cut.checkpoint;
         request.labels = cut.labels;
         request.attachments = cut.attachments;

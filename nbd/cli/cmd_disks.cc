@@ -21,9 +21,7 @@ Result<void> fork(Store& store, const VolumeName& source, const std::string& nam
   return here_or_at_server(
       store, source.disk, [&] { return fork_disk(store, source, name, std::nullopt); },
       [&](std::unique_ptr<ControlClient> server) -> Result<void> {
-        ControlRequest request;
-        request.operation = ControlOperation::kFork;
-        request.disk = source.disk;
+        ControlRequest request = request_for(source.disk, ControlOperation::kFork);
         request.new_disk = name;
         TRY(server->call(request, [](uint64_t) {}));
         return {};

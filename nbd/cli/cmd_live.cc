@@ -5,19 +5,9 @@
 #include "index/disk.h"
 #include "nbd/cli/commands.h"
 #include "nbd/control/served_disk.h"
+#include "nbd/size_text.h"
 
 namespace casdisk {
-namespace {
-
-ControlRequest request_for(const std::string& disk, ControlOperation operation) {
-  ControlRequest request;
-  request.operation = operation;
-  request.disk = disk;
-  return request;
-}
-
-}  // namespace
-
 Syntax seal_syntax() {
   return {
       .positionals = {{"DISK"}},
@@ -44,8 +34,9 @@ Result<int> run_seal(Session& session, const Arguments& arguments) {
         },
         [&](std::unique_ptr<ControlClient> server) -> Result<void> {
           ControlRequest request = request_for(name, ControlOperation::kSeal);
-          request.wait = sealed = arguments.has("wait");
-          TRY(server->call(request, progress));
+          request.wait = arguments.has("wait");
+          TRY_ASSIGN(auto answer, server->call(request, progress));
+          sealed = request.wait || answer.sealed;
           return {};
         }));
   }
@@ -109,8 +100,7 @@ Result<int> run_detach(Session& session, const Arguments& arguments) {
                              client_count - detached_count, client_count, name)};
   }
   session.console().answer(
-      server ? fmt::format("{}: {} client{} detached\n", name, detached_count,
-                           detached_count == 1 ? "" : "s")
+      server ? fmt::format("{}: {} detached\n", name, plural(detached_count, "client"))
              : fmt::format("nobody serves {}\n", name),
       {{"disk", name}, {"client_count", client_count}, {"detached_count", detached_count}});
   return 0;

@@ -6,6 +6,7 @@
 #include "nbd/cli/format.h"
 #include "nbd/control/control_socket.h"
 #include "nbd/control/served_disk.h"
+#include "nbd/size_text.h"
 
 namespace casdisk {
 namespace {
@@ -21,11 +22,8 @@ struct LiveDisk {
 
 Result<ControlAnswer> ask(ControlClient& server, const std::string& disk,
                           ControlOperation operation) {
-  ControlRequest request;
-  request.operation = operation;
-  request.disk = disk;
   return server.call(
-      request, [](uint64_t) {}, ControlClient::kShortTime);
+      request_for(disk, operation), [](uint64_t) {}, ControlClient::kShortTime);
 }
 
 Result<void> add_what_the_server_says(Store& store, LiveDisk& disk, const LockHolder& holder) {
@@ -101,8 +99,8 @@ std::string one_text(const LiveDisk& disk) {
   line("clients", std::to_string(status.client_count));
   line("size", human_bytes(status.size_bytes));
   line("dirty", human_bytes(status.active_bytes + status.frozen_bytes));
-  line("frozen", fmt::format("{} in {} generation{}", human_bytes(status.frozen_bytes),
-                             status.frozen_count, status.frozen_count == 1 ? "" : "s"));
+  line("frozen", fmt::format("{} in {}", human_bytes(status.frozen_bytes),
+                             plural(status.frozen_count, "generation")));
   line("pending", joined(status.pending));
   line("sealing", sealing_text(status));
   if (!status.failure.empty()) line("failure", status.failure);

@@ -58,10 +58,13 @@ struct ControlRequest {
   std::string new_disk;                 // fork
   uint64_t size_bytes = 0;              // resize
   uint64_t at_most_ms = 0;              // hold
+  uint64_t hold = 0;                    // cut, release: what hold answered
+  uint64_t generation = 0;              // reload: what cut answered
   bool wait = false;                    // checkpoint, seal: answer when it is sealed
   bool force = false;                   // rollback: although clients are attached
   SealWhat what = SealWhat::kAll;       // seal
 };
+ControlRequest request_for(const std::string& disk, ControlOperation operation);
 
 // A disk as its server sees it.
 struct DiskStatus {
@@ -89,11 +92,13 @@ struct RequestStats {
 struct ControlAnswer {
   std::string checkpoint;                     // checkpoint: its name
   std::optional<ChunkId> id;                  // checkpoint: once it is sealed
+  bool sealed = false;                        // seal: nothing waits any more
   std::optional<uint64_t> size_bytes;         // resize
   std::optional<uint64_t> before_size_bytes;  // resize
   std::optional<uint64_t> client_count;       // rollback, resize, detach: attached before
   std::optional<uint64_t> detached_count;     // detach
-  std::optional<uint64_t> generation;         // flush_cut
+  std::optional<uint64_t> hold;               // hold: which one it is
+  std::optional<uint64_t> generation;         // cut
   std::optional<DiskStatus> status;           // status
   std::vector<RequestStats> stats;            // stats
 };

@@ -89,10 +89,12 @@ ControlJson answer_json(const ControlAnswer& answer) {
   };
   if (!answer.checkpoint.empty()) json["checkpoint"] = answer.checkpoint;
   if (answer.id) json["id"] = to_hex(*answer.id);
+  if (answer.sealed) json["sealed"] = true;
   add("size_bytes", answer.size_bytes);
   add("before_size_bytes", answer.before_size_bytes);
   add("client_count", answer.client_count);
   add("detached_count", answer.detached_count);
+  add("hold", answer.hold);
   add("generation", answer.generation);
   if (answer.status) json["status"] = status_json(*answer.status);
   if (!answer.stats.empty()) json["stats"] = stats_json(answer.stats);
@@ -108,10 +110,12 @@ Result<ControlAnswer> answer_of(const ControlJson& json) {
   };
   fields.text("checkpoint", answer.checkpoint, kMaxNameBytes);
   fields.text("id", id, 2 * sizeof(ChunkId));
+  fields.flag("sealed", answer.sealed);
   read("size_bytes", answer.size_bytes);
   read("before_size_bytes", answer.before_size_bytes);
   read("client_count", answer.client_count);
   read("detached_count", answer.detached_count);
+  read("hold", answer.hold);
   read("generation", answer.generation);
   fields.each("stats", kMaxKinds, [&](const ControlJson& element) -> Result<void> {
     TRY_ASSIGN(RequestStats stats, stats_of(element));

@@ -66,9 +66,8 @@ Result<Attachment> attachment_of(const ControlJson& json) {
   TRY(fields.finish());
   TRY(check_name(attachment.name, "attachment"));
   if (attachment.size_bytes == 0 || attachment.size_bytes > kMaxDiskBytes) {
-    return Error{
-        Fault::kInvalid, 0,
-        fmt::format("attachment {}: a size of {} bytes", attachment.name, attachment.size_bytes)};
+    return invalid(
+        fmt::format("attachment {}: a size of {} bytes", attachment.name, attachment.size_bytes));
   }
   TRY_ASSIGN(attachment.root, root_of(root));
   return attachment;
@@ -121,6 +120,13 @@ std::string_view operation_name(ControlOperation operation) {
   return "";
 }
 
+ControlRequest request_for(const std::string& disk, ControlOperation operation) {
+  ControlRequest request;
+  request.operation = operation;
+  request.disk = disk;
+  return request;
+}
+
 std::string encode(const ControlRequest& request) {
   ControlJson json = {
       {"id", request.id}, {"do", operation_name(request.operation)}, {"disk", request.disk}};
@@ -133,6 +139,8 @@ std::string encode(const ControlRequest& request) {
   if (!request.new_disk.empty()) json["new_disk"] = request.new_disk;
   if (request.operation == ControlOperation::kResize) json["size_bytes"] = request.size_bytes;
   if (request.operation == ControlOperation::kHold) json["at_most_ms"] = request.at_most_ms;
+  if (request.hold != 0) json["hold"] = request.hold;
+  if (request.generation != 0) json["generation"] = request.generation;
   if (request.wait) json["wait"] = true;
   if (request.force) json["force"] = true;
   if (request.operation == ControlOperation::kSeal) {
@@ -156,6 +164,8 @@ Result<ControlRequest> decode_request(std::string_view line) {
   fields.text("new_disk", request.new_disk, kMaxNameBytes);
   fields.number("size_bytes", request.size_bytes);
   fields.number("at_most_ms", request.at_most_ms);
+  fields.number("hold", request.hold);
+  fields.number("generation", request.generation);
   fields.flag("wait", request.wait);
   fields.flag("force", request.force);
   fields.text("what", what, kMaxNameBytes);

@@ -8,6 +8,7 @@
 
 #include "cas/os/parallel.h"
 #include "index/checkpoint_view.h"
+#include "nbd/size_text.h"
 
 namespace casdisk {
 namespace {
@@ -193,7 +194,9 @@ Result<ControlAnswer> DiskOperations::seal(const User& user, const ControlReques
   } else if (disk.wants_seal()) {
     sealer_.add(user);
   }
-  return ControlAnswer{};
+  ControlAnswer answer;
+  answer.sealed = !disk.wants_seal();
+  return answer;
 }
 
 Result<ControlAnswer> DiskOperations::rollback(const User& user, const ControlRequest& request,
@@ -204,9 +207,9 @@ Result<ControlAnswer> DiskOperations::rollback(const User& user, const ControlRe
   if (*answer.client_count > 0 && !request.force) {
     return Error{
         Fault::kBusy, 0,
-        fmt::format("disk {} has {} client{} attached, which would find other bytes under "
-                    "their feet: stop or reset them and say --force, or detach them",
-                    disk.name(), *answer.client_count, *answer.client_count == 1 ? "" : "s")};
+        fmt::format("disk {} has {} attached, which would find other bytes under their feet: "
+                    "stop or reset them and say --force, or detach them",
+                    disk.name(), plural(*answer.client_count, "client"))};
   }
   const VolumeName name{disk.name(), request.checkpoint};
   TRY(with_nothing_pending(disk, caller, [&]() -> Result<void> {
@@ -268,22 +271,22 @@ Result<ControlAnswer> DiskOperations::group_step(const User& user, const Control
       break;
     case ControlOperation::kHold: {
       const auto at_most = std::min(milliseconds(request.at_most_ms), kMaxHold);
-      TRY(disk.hold(Clock::now() + at_most));
+      TRY_ASSIGN(answer.hold, disk.hold(Clock::now() + at_most));
       break;
     }
-    case ControlOperation::kCut:
-      TRY(disk.cut_held());
-      break;
-    case ControlOperation::kFlushCut: {
-      TRY_ASSIGN(answer.generation, disk.flush_cut());
+    case ControlOperation::kCut: {
+      TRY_ASSIGN(answer.generation, disk.cut_held(request.hold));
       break;
     }
+    case ControlOperation::kFlushCut:
+      TRY(disk.flush_cut());
+      break;
     case ControlOperation::kReload:
-      TRY(disk.reload());
+      TRY(disk.reload(request.generation));
       sealer_.add(user);
       break;
     default:
-      disk.release();
+      disk.release(request.hold);
   }
   return answer;
 }

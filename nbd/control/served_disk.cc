@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <thread>
+#include <utility>
 
 #include "nbd/control/control_socket.h"
 
@@ -17,13 +18,6 @@ constexpr int kMaxTries = 100;
 constexpr milliseconds kTryEvery{50};
 
 void no_progress(uint64_t) {}
-
-ControlRequest request_for(const std::string& disk, ControlOperation operation) {
-  ControlRequest request;
-  request.operation = operation;
-  request.disk = disk;
-  return request;
-}
 
 Result<std::optional<LockHolder>> holder_of(Store& store, const std::string& disk) {
   TRY_ASSIGN(HeadRecord head, store.catalog().head(disk));
@@ -93,15 +87,28 @@ Result<void> ServedCutMember::step(ControlOperation operation) {
 Result<void> ServedCutMember::hold(milliseconds at_most) {
   ControlRequest request = request_for(disk_, ControlOperation::kHold);
   request.at_most_ms = uint64_t(at_most.count());
-  TRY(client_->call(request, no_progress));
+  TRY_ASSIGN(auto answer, client_->call(request, no_progress));
+  hold_ = answer.hold.value_or(0);
   return {};
 }
 
-Result<uint64_t> ServedCutMember::flush() {
-  TRY_ASSIGN(auto answer,
-             client_->call(request_for(disk_, ControlOperation::kFlushCut), no_progress));
-  if (answer.generation) return *answer.generation;
+Result<uint64_t> ServedCutMember::cut() {
+  ControlRequest request = request_for(disk_, ControlOperation::kCut);
+  request.hold = std::exchange(hold_, 0);
+  TRY_ASSIGN(auto answer, client_->call(request, no_progress));
+  generation_ = answer.generation.value_or(0);
+  if (generation_ != 0) return generation_;
   return Error{Fault::kDamaged, 0, fmt::format("the server of disk {} named no generation", disk_)};
+}
+
+Result<void> ServedCutMember::finish() {
+  ControlRequest request = request_for(disk_, ControlOperation::kRelease);
+  request.hold = std::exchange(hold_, 0);
+  request.generation = std::exchange(generation_, 0);
+  if (request.generation != 0) request.operation = ControlOperation::kReload;
+  if (request.hold == 0 && request.generation == 0) return {};
+  TRY(client_->call(request, no_progress));
+  return {};
 }
 
 }  // namespace casdisk

@@ -36,10 +36,9 @@ class ServedCutMember : public CutMember {
   const std::string& disk() const override { return disk_; }
   Result<void> prepare() override { return step(ControlOperation::kPrepare); }
   Result<void> hold(std::chrono::milliseconds at_most) override;
-  Result<void> cut() override { return step(ControlOperation::kCut); }
-  Result<uint64_t> flush() override;
-  Result<void> reload() override { return step(ControlOperation::kReload); }
-  Result<void> release() override { return step(ControlOperation::kRelease); }
+  Result<uint64_t> cut() override;
+  Result<void> flush() override { return step(ControlOperation::kFlushCut); }
+  Result<void> finish() override;
 
   ControlClient& client() { return *client_; }
 
@@ -48,6 +47,8 @@ class ServedCutMember : public CutMember {
 
   const std::string disk_;
   const std::unique_ptr<ControlClient> client_;
+  uint64_t hold_ = 0;        // not over, as far as we know; 0: none
+  uint64_t generation_ = 0;  // cut, and its outcome not told; 0: none
 };
 
 }  // namespace casdisk

@@ -19,7 +19,7 @@ using std::chrono::milliseconds;
 // A member that can be made to fail at a step, or to come too late.
 class FaultyMember : public DiskCutMember {
  public:
-  enum class At { kNowhere, kHold, kCut, kFlush };
+  enum class At { kNowhere, kHold, kCut, kFlush, kFinish };
   FaultyMember(std::shared_ptr<Disk> disk, At at, milliseconds delay = milliseconds(0))
       : DiskCutMember(std::move(disk)), at_(at), delay_(delay) {}
 
@@ -28,13 +28,17 @@ class FaultyMember : public DiskCutMember {
     if (delay_.count() > 0 && tries_++ == 0) std::this_thread::sleep_for(delay_);
     return at_ == At::kHold ? Result<void>(failure()) : Result<void>();
   }
-  Result<void> cut() override {
+  Result<uint64_t> cut() override {
     if (at_ == At::kCut) return failure();
     return DiskCutMember::cut();
   }
-  Result<uint64_t> flush() override {
+  Result<void> flush() override {
     if (at_ == At::kFlush) return failure();
     return DiskCutMember::flush();
+  }
+  Result<void> finish() override {
+    if (at_ == At::kFinish) return failure();
+    return DiskCutMember::finish();
   }
 
  private:
@@ -138,9 +142,72 @@ TEST_F(GroupCheckpointTest, AHoldThatRanOutIsTriedAgain) {
 TEST_F(GroupCheckpointTest, AHoldEndsByItselfWhenWhoAskedForItIsGone) {
   write_number(0, 1);
   ASSERT_OK(disks_[0]->prepare_cut());
-  ASSERT_OK(disks_[0]->hold(LayersGate::Clock::now() + milliseconds(30)));
+  auto hold = must(disks_[0]->hold(LayersGate::Clock::now() + milliseconds(30)));
+  EXPECT_FAULT(disks_[0]->hold(LayersGate::Clock::now() + milliseconds(30)), Fault::kBusy);
   write_number(0, 2);  // waits, and goes on
-  EXPECT_FAULT(disks_[0]->cut_held(), Fault::kBusy);
+  EXPECT_FAULT(disks_[0]->cut_held(hold), Fault::kBusy);
+}
+
+TEST_F(GroupCheckpointTest, AHoldIsCutAndReleasedByNobodyElse) {
+  auto first = must(disks_[0]->hold(LayersGate::Clock::now() + milliseconds(1)));
+  write_number(0, 1);  // when it is over
+  auto second = must(disks_[0]->hold(LayersGate::Clock::now() + std::chrono::seconds(20)));
+  EXPECT_FAULT(disks_[0]->cut_held(first), Fault::kBusy);
+  disks_[0]->release(first);
+  EXPECT_OK(disks_[0]->cut_held(second));
+}
+
+// Groups that have disks in common, at the same time: each is one moment.
+TEST_F(GroupCheckpointTest, GroupsThatMeetDoNotMix) {
+  std::atomic<bool> stop = false;
+  std::thread writer([&] {
+    for (uint64_t number = 1; !stop; number++) {
+      write_number(0, number);
+      write_number(1, number);
+    }
+  });
+  auto make = [&](const std::string& prefix, int count) {
+    for (int made = 0, tries = 0; made < count && tries < 1000; tries++) {
+      auto held = checkpoint_group(*store_, members(), {prefix + std::to_string(made), {}, {}});
+      if (held.ok()) made++;
+      EXPECT_TRUE(held.ok() || held.error().fault == Fault::kBusy) << describe(held.error());
+    }
+  };
+  std::thread other([&] { make("x", 10); });
+  make("y", 10);
+  other.join();
+  stop = true;
+  writer.join();
+  for (auto& disk : disks_) ASSERT_OK(disk->seal(1, no_progress));
+  for (const char* prefix : {"x", "y"}) {
+    for (int i = 0; i < 10; i++) {
+      std::string name = prefix + std::to_string(i);
+      uint64_t a = number_in("a", name), b = number_in("b", name);
+      EXPECT_TRUE(a == b || a == b + 1) << name << " " << a << " " << b;
+    }
+  }
+}
+
+// Recorded, and then who cut it dies: the disks learn of it by themselves.
+TEST_F(GroupCheckpointTest, IsSealedAlthoughNobodyTellsTheOutcome) {
+  write_number(1, 1);
+  ASSERT_OK(checkpoint_group(*store_, members(FaultyMember::At::kFinish), {"g", {}, {}}));
+  write_number(1, 2);
+  EXPECT_TRUE(disks_[1]->seal_status().pending.empty());  // not known there
+  ASSERT_OK(disks_[1]->seal(1, no_progress));
+  EXPECT_EQ(number_in("b", "g"), 1u);
+  while (!disks_[1]->wants_seal()) std::this_thread::sleep_for(milliseconds(50));
+  ASSERT_OK(disks_[1]->seal(1, no_progress));
+  EXPECT_FALSE(disks_[1]->wants_seal());
+}
+
+TEST_F(GroupCheckpointTest, MoreLabelsThanACheckpointTakesAreRefused) {
+  Labels labels;
+  for (size_t i = 0; i < kMaxLabels; i++) labels.emplace_back("k" + std::to_string(i), "v");
+  write_number(0, 1);
+  EXPECT_FAULT(checkpoint_group(*store_, members(), {"g", labels, {}}), Fault::kInvalid);
+  labels.pop_back();
+  EXPECT_OK(checkpoint_group(*store_, members(), {"g", labels, {}}));
 }
 
 TEST_F(GroupCheckpointTest, ATakenNameOfOneIsTakenForAll) {
@@ -155,10 +222,10 @@ TEST_F(GroupCheckpointTest, ARollbackInBetweenMakesTheCutVoid) {
   ASSERT_OK(disks_[0]->cut({"old", {}, {}}));
   ASSERT_OK(disks_[0]->seal(1, no_progress));
   FoundCheckpoint old = must(find_checkpoint(*store_, {"a", "old"}));
-  ASSERT_OK(disks_[0]->hold(LayersGate::Clock::now() + milliseconds(500)));
-  ASSERT_OK(disks_[0]->cut_held());
+  auto hold = must(disks_[0]->hold(LayersGate::Clock::now() + std::chrono::seconds(20)));
+  uint64_t cut = must(disks_[0]->cut_held(hold));
   EXPECT_FAULT(disks_[0]->roll_back(old.id, old.record), Fault::kBusy);
-  ASSERT_OK(disks_[0]->reload());
+  ASSERT_OK(disks_[0]->reload(cut));
   EXPECT_OK(disks_[0]->roll_back(old.id, old.record));
 }
 

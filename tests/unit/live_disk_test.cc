@@ -6,8 +6,10 @@
 #include <atomic>
 #include <thread>
 
+#include "cas/os/file_system.h"
 #include "index/checkpoint_view.h"
 #include "index/lineage.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/support/sample_data.h"
 #include "tests/support/test_store.h"
 
@@ -179,6 +181,32 @@ TEST_F(LiveDiskTest, TooMuchThatIsFrozenIsBusyAndASealMakesRoom) {
   write(0, 100);  // the guest does not notice
   ASSERT_OK(disk_->seal(1, no_progress));
   EXPECT_OK(disk_->cut({"more", {}, {}}));
+}
+
+// One that comes after the seal has looked what waits for it, and before it publishes.
+TEST_F(LiveDiskTest, ACheckpointOfWhatIsJustBeingPublishedIsMadeToo) {
+  FaultPlan plan;
+  auto inner = must(make_file_system(IoChoice::kPosix, nullptr));
+  disk_.reset();
+  store_.reopen(std::make_shared<FaultyFileSystem>(*inner, plan));
+  disk_ = store_.served_disk("d");
+  write(0, 1);
+  Bytes then = contents(*disk_);
+  ASSERT_OK(disk_->cut({"first", {}, {}}));
+  int syncs = 0;
+  std::function<void()> at_sync = [&] {
+    if (++syncs == 2) must(disk_->cut({"second", {}, {}}));  // 1: chunks, 2: the record
+    plan.before_next(FileOperation::kSync, at_sync);
+  };
+  plan.before_next(FileOperation::kSync, at_sync);
+  ASSERT_OK(disk_->seal(1, no_progress));
+  EXPECT_GE(syncs, 2);
+  EXPECT_TRUE(disk_->seal_status().pending.empty());
+  EXPECT_EQ(view("first"), then);
+  EXPECT_EQ(view("second"), then);
+  plan.before_next(FileOperation::kSync, nullptr);
+  disk_.reset();
+  store_.reopen();
 }
 
 TEST_F(LiveDiskTest, WhatACrashLeftFrozenIsSealedByCommands) {
