@@ -5,6 +5,7 @@
 // tests/contract/chunk_store_contract.cc. Safe to call from any thread.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -28,6 +29,12 @@ inline constexpr uint32_t kMaxObjectBytes = kChunkBytes;
 
 // Verified bytes of one object, shared and immutable; they live as long as somebody holds them.
 using Object = std::shared_ptr<const Bytes>;
+
+// Whether an error of get() speaks of the object itself, which is missing, damaged or on a sector
+// that cannot be read; otherwise of this process, which has run out of memory or descriptors, say.
+inline bool means_damage(const Error& error) {
+  return error.fault == Fault::kDamaged || error.fault == Fault::kNotFound || error.os_error == EIO;
+}
 
 class ChunkStore {
  public:

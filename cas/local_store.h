@@ -54,6 +54,8 @@ class LocalStore : public ChunkStore {
   Result<ChunkId> put(ObjectKind kind, std::span<const std::byte> bytes) override;
   Result<Object> get(const ChunkId& id) override;
   Result<std::vector<Object>> get_many(std::span<const ChunkId> ids) override;
+  // As get(), past the cache: what lies in the pack now.
+  Result<Object> get_stored(const ChunkId& id) { return load(id); }
   Result<bool> has(const ChunkId& id) override;
   // One sync of the packs that were appended to, then one commit of the table. When the first
   // fails, nothing it was to cover is trusted any more: it is stored anew, by whoever puts it again
@@ -66,6 +68,9 @@ class LocalStore : public ChunkStore {
   // syncs.
   Result<uint64_t> object_count() { return locations_->object_count(); }
   ChunkCache& cache() { return cache_; }
+  // For verify, repair and garbage collection.
+  LocationTable& locations() { return *locations_; }
+  Directory& packs() { return *packs_; }
 
  private:
   struct Found {

@@ -15,7 +15,9 @@ constexpr uint32_t kTableVersion = 1;
 constexpr std::string_view kVersionKey = "V";
 constexpr std::string_view kStoreIdKey = "S";
 constexpr std::string_view kLastPackKey = "P";
+constexpr std::string_view kEntryPrefix = "L";
 constexpr uint8_t kDamagedFlag = 1;
+constexpr size_t kEntriesPerSlice = 32768;  // 2 MiB of them, some milliseconds
 constexpr size_t kMaxRemembered = 4096;
 
 using EntryKey = std::array<std::byte, 33>;
@@ -143,6 +145,40 @@ bool LocationTable::remembered_damaged(const ChunkId& id, const PackLocation& lo
   if (damaged_.empty()) return false;
   auto found = damaged_.find(id);
   return found != damaged_.end() && found->second == location;
+}
+
+// The entries of one transaction are copied out of it: what visit does may take its time.
+Result<void> LocationTable::for_each(
+    const std::function<Result<void>(const ChunkId&, const Entry&)>& visit) {
+  std::vector<std::pair<ChunkId, Entry>> slice;
+  EntryKey from = key_of({});
+  for (;;) {
+    slice.clear();
+    Result<void> outcome;
+    TRY(environment_->view([&](LmdbReader& reader) {
+      return reader.scan(as_bytes(kEntryPrefix), from, [&](auto key, auto value) {
+        if (slice.size() == kEntriesPerSlice) return false;
+        ChunkId id;
+        if (key.size() == from.size()) std::ranges::copy(key.subspan(1), id.bytes.begin());
+        auto entry = decode(id, value);
+        if (!entry.ok()) {
+          outcome = std::move(entry.error());
+          return false;
+        }
+        slice.emplace_back(id, entry.value());
+        return true;
+      });
+    }));
+    for (const auto& [id, entry] : slice) TRY(visit(id, entry));
+    TRY(std::move(outcome));
+    if (slice.size() < kEntriesPerSlice) return {};
+    // The key after the last one: ids are numbers of 32 bytes, the highest digit first.
+    from = key_of(slice.back().first);
+    size_t digit = from.size() - 1;
+    while (digit > 0 && from[digit] == std::byte(0xff)) from[digit--] = std::byte(0);
+    if (digit == 0) return {};
+    from[digit] = std::byte(uint8_t(from[digit]) + 1);
+  }
 }
 
 Result<uint64_t> LocationTable::object_count() {

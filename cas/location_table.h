@@ -12,6 +12,7 @@
 // Numbers are little-endian.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -46,6 +47,10 @@ class LocationTable {
   // Flags the entry if it still is `location`. When that cannot be written down, this table
   // remembers it for as long as it is open.
   void flag_damaged(const ChunkId& id, const PackLocation& location);
+
+  // Calls `visit` with every entry, by id, in transactions of some ten thousand each: what others
+  // enter or change meanwhile may be seen or not. Stops at an error of visit's.
+  Result<void> for_each(const std::function<Result<void>(const ChunkId&, const Entry&)>& visit);
 
   // How many objects the table knows. Costs nothing.
   Result<uint64_t> object_count();

@@ -30,6 +30,7 @@ constexpr Command kCommands[] = {
     {"detach", "end the connections of a disk's clients", detach_syntax, run_detach},
     {"rm", "remove a disk or a checkpoint", rm_syntax, run_rm},
     {"export", "write a disk or a checkpoint to an image", export_syntax, run_export},
+    {"verify", "read everything and name what is damaged", verify_syntax, run_verify},
     {"ingest", "take all of a disk's fallback into the store", ingest_syntax, run_ingest},
     {"accept", "use a disk again whose sync failed", accept_syntax, run_accept},
 };

@@ -36,6 +36,7 @@ Syntax rollback_syntax();
 Syntax seal_syntax();
 Syntax serve_syntax();
 Syntax status_syntax();
+Syntax verify_syntax();
 
 Result<int> run_accept(Session& session, const Arguments& arguments);
 Result<int> run_checkpoint(Session& session, const Arguments& arguments);
@@ -57,5 +58,6 @@ Result<int> run_rollback(Session& session, const Arguments& arguments);
 Result<int> run_seal(Session& session, const Arguments& arguments);
 Result<int> run_serve(Session& session, const Arguments& arguments);
 Result<int> run_status(Session& session, const Arguments& arguments);
+Result<int> run_verify(Session& session, const Arguments& arguments);
 
 }  // namespace casdisk
