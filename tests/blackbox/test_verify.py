@@ -118,7 +118,9 @@ def whole_packs(chunks):
         text = subprocess.run([f.CASDISK, "verify"], stdout=subprocess.PIPE, text=True).stdout
         assert "a@import: " in text and "more damaged objects" in text, text
     with Kept():  # two records have changed places
-        one, other = damage.record_of(STORE, chunks[8]), damage.record_of(STORE, chunks[30])
+        one, other = sorted((damage.record_of(STORE, chunks[8]), damage.record_of(STORE, chunks[30])),
+                            key=lambda record: record.offset)
+        assert one.path == other.path
         content = damage.read(one.path)
         damage.write(one.path, content[:one.offset] + content[other.offset:other.end] +
                      content[one.end:other.offset] + content[one.offset:one.end] + content[other.end:])
