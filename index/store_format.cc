@@ -13,6 +13,7 @@ namespace casdisk {
 namespace {
 
 constexpr uint64_t kMaxFormatBytes = 256;
+constexpr std::string_view kBeforeFormat = "casdisk store, format ", kBeforeCodec = ", codec ";
 constexpr std::array<std::string_view, 5> kDirectories = {"packs", "locations", "meta", "disks",
                                                           "leases"};
 
@@ -32,6 +33,32 @@ Result<void> make_catalog(Directory& store) {
 }
 
 }  // namespace
+
+std::string encode_store_format(Codec codec) {
+  return fmt::format("{}{}{}{}\n", kBeforeFormat, kStoreFormat, kBeforeCodec, codec_name(codec));
+}
+
+Result<Codec> decode_store_format(std::string_view line) {
+  const Error damaged{Fault::kDamaged, 0, "is damaged: it does not say what store it is"};
+  if (!line.starts_with(kBeforeFormat) || !line.ends_with('\n')) return damaged;
+  const char* end = line.data() + line.size();
+  unsigned format = 0;
+  auto [rest, failure] = std::from_chars(line.data() + kBeforeFormat.size(), end, format);
+  if (failure != std::errc()) return damaged;
+  if (format != kStoreFormat) {
+    return Error{Fault::kUnsupported, 0,
+                 fmt::format("says format {}, this program knows {}", format, kStoreFormat)};
+  }
+  std::string_view name(rest, size_t(end - rest) - 1);
+  if (!name.starts_with(kBeforeCodec)) return damaged;
+  name.remove_prefix(kBeforeCodec.size());
+  auto codec = codec_from_name(name);
+  if (!codec) {
+    return Error{Fault::kDamaged, 0, fmt::format("names an unknown codec {:?}", name)};
+  }
+  if (line != encode_store_format(*codec)) return damaged;  // "format 01"
+  return *codec;
+}
 
 Result<void> check_catalog_exists(Directory& store) {
   auto meta = store.open_directory("meta");
@@ -66,11 +93,9 @@ Result<void> make_store_directory(FileSystem& file_system, const std::string& pa
   }
   for (std::string_view name : kDirectories) TRY(directory->make_directory(name));
   TRY(make_catalog(*directory));
-  std::string line =
-      fmt::format("casdisk store, format {}, codec {}\n", kStoreFormat, codec_name(codec));
   TRY_ASSIGN(auto file, directory->open("format.new", OpenMode::kCreateAny));
   TRY(file->resize(0));
-  TRY(file->write(0, as_bytes(line)));
+  TRY(file->write(0, as_bytes(encode_store_format(codec))));
   TRY(file->sync());
   TRY(directory->rename("format.new", "format"));
   return directory->sync();
@@ -91,25 +116,9 @@ Result<Codec> read_store_format(FileSystem& file_system, const std::string& path
   Bytes bytes(std::min(size_bytes, kMaxFormatBytes));
   TRY(file.value()->read(0, bytes));
   std::string line(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  constexpr std::string_view kBefore = "casdisk store, format ", kBetween = ", codec ";
-  unsigned format = 0;
-  const char* number = line.data() + std::min(line.size(), kBefore.size());
-  auto [rest, failure] = std::from_chars(number, line.data() + line.size(), format);
-  std::string_view codec(rest, size_t(line.data() + line.size() - rest));
-  if (!line.starts_with(kBefore) || failure != std::errc() || !codec.starts_with(kBetween) ||
-      !codec.ends_with('\n')) {
-    return Error{Fault::kDamaged, 0, path + "/format is damaged: it does not say what store it is"};
-  }
-  codec = codec.substr(kBetween.size(), codec.size() - kBetween.size() - 1);
-  if (format != kStoreFormat) {
-    return Error{
-        Fault::kUnsupported, 0,
-        fmt::format("{} has store format {}, this program knows {}", path, format, kStoreFormat)};
-  }
-  auto known = codec_from_name(codec);
-  if (known) return *known;
-  return Error{Fault::kDamaged, 0,
-               fmt::format("{}/format names an unknown codec {:?}", path, codec)};
+  auto codec = decode_store_format(line);
+  if (codec.ok()) return codec;
+  return Error{codec.error().fault, 0, fmt::format("{}/format {}", path, codec.error().context)};
 }
 
 }  // namespace casdisk

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "cas/codec.h"
 #include "cas/os/file.h"
@@ -13,6 +14,11 @@ namespace casdisk {
 inline constexpr unsigned kStoreFormat = 1;
 
 inline constexpr uint64_t kMetaMapBytes = uint64_t(16) << 30;  // address space of the catalog
+
+// The line, with its newline. Decoding understands that and nothing else: kDamaged for what is no
+// such line, kUnsupported for one of another format.
+std::string encode_store_format(Codec codec);
+Result<Codec> decode_store_format(std::string_view line);
 
 // Makes the directories, an empty catalog and, last, the format file: a directory that has one is
 // whole. kExists when `path` is a store already; kInvalid when it holds something else.
