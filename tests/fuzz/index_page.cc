@@ -1,0 +1,29 @@
+// Index pages: any bytes are a page in its one encoding, or damage.
+#include "index/page.h"
+#include "tests/fuzz/fuzz_target.h"
+
+namespace casdisk {
+namespace {
+
+void check_page(std::span<const std::byte> bytes, uint8_t level) {
+  check_canonical(
+      bytes, size_t(64) << 10, [&](auto it) { return PageView::parse(it, level); },
+      [](const PageView& view) { return encode_page(view.unpack()); });
+  auto view = PageView::parse(bytes, level);
+  if (!view.ok()) return;
+  CHECK(bytes.size() <= kMaxPageBytes);
+  const Page page = view.value().unpack();
+  CHECK(page.level == level);
+  for (uint32_t slot = 0; slot < kPageEntries; slot++) {
+    CHECK(view.value().entry(slot) == page.entries[slot]);
+  }
+  CHECK(!PageView::parse(bytes, uint8_t(level + 1)).ok());
+}
+
+}  // namespace
+}  // namespace casdisk
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  casdisk::check_page(std::as_bytes(std::span(data, size)), size > 5 ? data[5] : 0);
+  return 0;
+}
