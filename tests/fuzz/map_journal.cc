@@ -31,7 +31,11 @@ Bytes record_from(FuzzInput& input, JournalHeader header, uint64_t position) {
   if (flaw == 3) position += 4096;
   if (flaw == 4) header.chunk_count = UINT64_MAX;
   Runs runs;
-  for (uint64_t left = input.below(flaw == 5 ? 4096 : 8) + 1; left > 0; left--) {
+  if (flaw == 5) {  // as long as can be, so that a reader needs more than one piece
+    const WordRun run{input.below(header.chunk_count), 1, kAllData};
+    runs.assign(kMaxRunsPerRecord, run);
+  }
+  for (uint64_t left = flaw == 5 ? 0 : input.below(8) + 1; left > 0; left--) {
     WordRun run;
     run.first = input.below(header.chunk_count);
     run.count = uint32_t(1 + input.below(std::min<uint64_t>(header.chunk_count - run.first, 300)));

@@ -26,10 +26,12 @@ size_t mend_record(Bytes& pack, size_t at) {
   if (decompress(header.value().codec, payload, plain).ok()) {
     std::ranges::copy(hash_of(plain).bytes, pack.begin() + ptrdiff_t(at) + 16);
   }
-  const size_t step = header.value().codec == Codec::kNone ? kBlockBytes : payload.size();
+  const bool is_raw = header.value().codec == Codec::kNone;  // else each is of all of it
   for (size_t i = 0; i < header.value().checksum_count; i++) {
-    put_checksum(pack, at + kRecordHeaderBytes + 4 * i,
-                 payload.subspan(i * step, std::min(step, payload.size() - i * step)));
+    const size_t first = is_raw ? i * kBlockBytes : 0;
+    const size_t length =
+        is_raw ? std::min<size_t>(kBlockBytes, payload.size() - first) : payload.size();
+    put_checksum(pack, at + kRecordHeaderBytes + 4 * i, payload.subspan(first, length));
   }
   Bytes covered(pack.begin() + ptrdiff_t(at), pack.begin() + ptrdiff_t(at + kChecksumAt));
   covered.insert(covered.end(), pack.begin() + ptrdiff_t(at + kRecordHeaderBytes),
