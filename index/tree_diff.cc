@@ -6,11 +6,12 @@ namespace {
 
 struct Differ {
   ChunkStore& store;
+  uint64_t chunk_count;  // what a damaged page has beyond is no chunk
   const std::function<bool(const Difference&)>& visit;
   bool stopped = false;
 
   Result<void> compare(const Entry& before, const Entry& after, uint32_t levels, uint64_t base) {
-    if (before == after || stopped) return {};
+    if (before == after || stopped || base >= chunk_count) return {};
     if (levels == 0) {
       stopped = !visit(Difference{base, before, after});
       return {};
@@ -34,7 +35,7 @@ Result<void> diff(ChunkStore& store, const Tree& before, const Tree& after,
   uint64_t chunk_count = std::max(before.chunk_count, after.chunk_count);
   TRY_ASSIGN(Tree left, resize(store, before, chunk_count));
   TRY_ASSIGN(Tree right, resize(store, after, chunk_count));
-  Differ differ{store, visit};
+  Differ differ{store, chunk_count, visit};
   return differ.compare(left.root, right.root, levels_for(chunk_count), 0);
 }
 
