@@ -65,7 +65,10 @@ uint64_t Store::random() const {
 std::string Store::lease_path(uint64_t uid) const { return path_ + "/leases/" + uid_name(uid); }
 
 Result<FileLock> Store::lease(const std::string& disk, uint64_t uid) {
-  return FileLock::acquire(lease_path(uid), "disk " + disk, options_.lease_note);
+  TRY_ASSIGN(FileLock lease,
+             FileLock::acquire(lease_path(uid), "disk " + disk, options_.lease_note));
+  TRY(meta_->catch_up());
+  return lease;
 }
 
 Result<std::optional<LockHolder>> Store::lease_holder(uint64_t uid) const {

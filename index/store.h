@@ -67,7 +67,8 @@ class Store {
   int64_t now_ns() const;  // since 1970, UTC
   uint64_t random() const;
 
-  // kBusy when another process, or another opener in this one, has the disk.
+  // kBusy when another process, or another opener in this one, has the disk. What a holder that
+  // died has committed is seen from now on.
   Result<FileLock> lease(const std::string& disk, uint64_t uid);
   // Who has the disk open, if somebody has. Takes no lease, so it disturbs nobody.
   Result<std::optional<LockHolder>> lease_holder(uint64_t uid) const;

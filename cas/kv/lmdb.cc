@@ -67,6 +67,7 @@ class SharedEnvironment : public LmdbEnvironment {
     if (!is_full || !make_room_ || !make_room_()) return done;
     return environment_.update(body);
   }
+  Result<void> catch_up() override { return environment_.catch_up(); }
 
  private:
   // Fixed after construction.

@@ -61,6 +61,11 @@ class LmdbEnvironment {
 
   virtual Result<void> view(const std::function<Result<void>(LmdbReader&)>& body) = 0;
   virtual Result<void> update(const std::function<Result<void>(LmdbWriter&)>& body) = 0;
+
+  // Afterwards views see, durably, whatever a process has committed that has died since. Without it
+  // they may miss its very last commit until the next update() of anybody: LMDB tells readers of a
+  // commit after it is made. Who takes over from the dead calls it before looking.
+  virtual Result<void> catch_up() = 0;
 };
 
 }  // namespace casdisk

@@ -206,6 +206,24 @@ Result<void> LmdbProcessEnvironment::update(const std::function<Result<void>(Lmd
   return {};
 }
 
+// A writer writes its meta page, which is the commit, and then the number that readers begin at.
+// The lock of one that died in between is robust: whoever takes it next, a writer without writes
+// here, puts the number right. The dead one's meta page may not be on the device yet.
+Result<void> LmdbProcessEnvironment::catch_up() {
+  MapLock lock(map_mutex_);
+  TRY_ASSIGN(MDB_txn * reader, begin(MDB_RDONLY, lock));
+  const size_t seen = mdb_txn_id(reader);
+  give_back(reader);
+  TRY_ASSIGN(MDB_txn * writer, begin(0, lock));
+  const size_t last = mdb_txn_id(writer) - 1;
+  mdb_txn_abort(writer);
+  if (last == seen) return {};
+  if (int code = mdb_env_sync(environment_, 1); code != 0) {
+    return lmdb_error(code, directory_, "sync");
+  }
+  return {};
+}
+
 Result<MDB_txn*> LmdbProcessEnvironment::begin(unsigned flags, MapLock& lock) {
   MDB_txn* transaction = nullptr;
   int code = try_begin(flags, &transaction);

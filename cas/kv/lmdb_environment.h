@@ -29,6 +29,7 @@ class LmdbProcessEnvironment {
   Result<void> open(const LmdbOptions& options);
   Result<void> view(const std::function<Result<void>(LmdbReader&)>& body);
   Result<void> update(const std::function<Result<void>(LmdbWriter&)>& body);
+  Result<void> catch_up();
 
  private:
   using MapLock = std::shared_lock<std::shared_mutex>;

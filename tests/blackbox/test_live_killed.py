@@ -157,7 +157,10 @@ for round_number in range(ROUNDS):
             writer.stop()
 
     server = f.Nbdkit()
-    contents = {disk: judge_disk(server, disk) for disk in DISKS}
+    try:
+        contents = {disk: judge_disk(server, disk) for disk in DISKS}
+    except f.nbd.Error:
+        sys.exit(f"FAIL: round {round_number}, seed {seed}: the server says\n{server.logged()}")
     names = names_of_store()
     for name, each in list(taken.items()):
         if each.content is None and not judge_taken(server, name, each, names):

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -209,6 +211,40 @@ TEST(Lmdb, ProcessesShareIt) {
   EXPECT_TRUE(child.succeeded());
   EXPECT_EQ(get(*environment, "b"), "2");
   EXPECT_OK(put(*environment, "c", "3"));
+}
+
+// In the header of the lock file: the transaction that readers begin at.
+bool set_last_transaction(const std::string& directory, uint64_t from, uint64_t to) {
+  std::fstream file(directory + "/lock.mdb", std::ios::in | std::ios::out | std::ios::binary);
+  std::array<uint64_t, 24> header{};
+  file.read(reinterpret_cast<char*>(header.data()), sizeof(header));
+  auto found = std::find(header.begin(), header.end(), from);
+  if (found == header.end()) return false;
+  file.seekp((found - header.begin()) * ptrdiff_t(sizeof(uint64_t)));
+  file.write(reinterpret_cast<const char*>(&to), sizeof(to));
+  return bool(file.flush());
+}
+
+// What a process leaves that is killed between the two halves of a commit: its meta page has it,
+// what readers begin at has not, and the writers' lock is a dead one's.
+TEST(Lmdb, WhoTakesOverFromTheDeadSeesTheirLastCommit) {
+  constexpr uint64_t kBefore = 77;  // commits
+  TemporaryDirectory directory;
+  auto environment = open(directory.path());
+  for (uint64_t i = 0; i < kBefore; i++) ASSERT_OK(put(*environment, "a", std::to_string(i)));
+  ChildProcess child([&] {
+    auto own = open(directory.path());
+    if (!put(*own, "last", "commit").ok()) return false;
+    (void)own->update([](LmdbWriter&) -> Result<void> { std::_Exit(0); }).ok();
+    return false;
+  });
+  ASSERT_TRUE(child.succeeded());
+  // Not in this process: closing the file would drop LMDB's locks.
+  ChildProcess patch([&] { return set_last_transaction(directory.path(), kBefore + 1, kBefore); });
+  ASSERT_TRUE(patch.succeeded());
+  EXPECT_EQ(get(*environment, "last"), std::nullopt);
+  ASSERT_OK(environment->catch_up());
+  EXPECT_EQ(get(*environment, "last"), "commit");
 }
 
 TEST(Lmdb, FollowsAMapThatAnotherProcessGrew) {
