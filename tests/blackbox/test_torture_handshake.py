@@ -150,12 +150,12 @@ with began() as wire:  # no end of options
         pass
 others_are_served()
 
-# A whole handshake with bytes changed, left out or doubled.
+# A whole handshake with bytes changed, left out or doubled. No request follows: nbdkit 1.32 dies of a
+# connection that ends with requests in flight (test_torture_connections has `casdisk serve` for that).
 honest = (struct.pack(">I", 3) + b"".join(
     w.IHAVEOPT + struct.pack(">II", option, len(data)) + data for option, data in (
         (w.OPT_LIST, b""), (w.OPT_INFO, w.go_data("a", 3)), (w.OPT_STRUCTURED_REPLY, b""),
-        (w.OPT_SET_META_CONTEXT, w.meta_query("a", "base:allocation")), (w.OPT_GO, w.go_data("a", 3)))) +
-    struct.pack(">IHHQQI", w.REQUEST, 0, w.READ, 1, 0, 4096))
+        (w.OPT_SET_META_CONTEXT, w.meta_query("a", "base:allocation")), (w.OPT_GO, w.go_data("a", 3)))))
 for _ in range(MUTATED):
     wrong = bytearray(honest)
     for _ in range(rng.randrange(1, 4)):
