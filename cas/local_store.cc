@@ -37,9 +37,11 @@ Result<std::unique_ptr<LocalStore>> LocalStore::open(FileSystem& file_system,
   TRY(root->sync());
   TRY_ASSIGN(auto packs, root->open_directory(kPacksDirectory));
   LmdbOptions table_options{options.map_bytes, make_room_with(options.reserve)};
+  SystemMachine system;
   TRY_ASSIGN(
       auto locations,
-      LocationTable::open(fmt::format("{}/{}", directory, kLocationsDirectory), table_options));
+      LocationTable::open(options.machine != nullptr ? *options.machine : system,
+                          fmt::format("{}/{}", directory, kLocationsDirectory), table_options));
   return std::unique_ptr<LocalStore>(
       new LocalStore(file_system, options, std::move(packs), std::move(locations)));
 }

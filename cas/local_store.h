@@ -34,6 +34,7 @@ struct LocalStoreOptions {
   uint64_t map_bytes = uint64_t(64) << 30;  // address space of the location table
   uint64_t max_pack_bytes = kMaxPackBytes;  // no more than that
   SpaceReserve* reserve = nullptr;          // outlives the store; null: none
+  Machine* machine = nullptr;               // only for open(); null: the system's
 };
 
 // What a store has done since it was opened; for `info`, the demo and tests.

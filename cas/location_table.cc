@@ -1,11 +1,9 @@
 #include "cas/location_table.h"
 
 #include <fmt/format.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 
 namespace casdisk {
 
@@ -62,11 +60,12 @@ Result<std::optional<LocationTable::Entry>> find(LmdbReader& reader, const Chunk
 
 }  // namespace
 
-Result<std::unique_ptr<LocationTable>> LocationTable::open(const std::string& directory,
+Result<std::unique_ptr<LocationTable>> LocationTable::open(Machine& machine,
+                                                           const std::string& directory,
                                                            const LmdbOptions& options) {
-  TRY_ASSIGN(auto environment, LmdbEnvironment::open(directory, options));
+  TRY_ASSIGN(auto environment, machine.open_environment(directory, options));
   std::unique_ptr<LocationTable> table(new LocationTable(std::move(environment)));
-  if (auto ready = table->initialize(); !ready.ok()) {
+  if (auto ready = table->initialize(machine); !ready.ok()) {
     return Error{ready.error().fault, ready.error().os_error,
                  directory + ": " + ready.error().context};
   }
@@ -74,7 +73,7 @@ Result<std::unique_ptr<LocationTable>> LocationTable::open(const std::string& di
 }
 
 // Writes only into a new table: opening one must not wait for another process's commit.
-Result<void> LocationTable::initialize() {
+Result<void> LocationTable::initialize(Machine& machine) {
   bool is_new = false;
   const auto load = [&](LmdbReader& reader) -> Result<void> {
     TRY_ASSIGN(auto version, reader.get(as_bytes(kVersionKey)));
@@ -93,9 +92,8 @@ Result<void> LocationTable::initialize() {
   TRY(environment_->view(load));
   if (!is_new) return {};
   StoreId fresh_id;
-  if (::getrandom(fresh_id.data(), fresh_id.size(), 0) != ssize_t(fresh_id.size())) {
-    return os_error(errno, "random bytes for the store id");
-  }
+  store_le(&fresh_id[0], machine.random());
+  store_le(&fresh_id[sizeof(uint64_t)], machine.random());
   return environment_->update([&](LmdbWriter& writer) -> Result<void> {
     TRY(load(writer));
     if (!is_new) return {};  // another process was faster

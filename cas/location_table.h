@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "cas/kv/lmdb.h"
+#include "cas/machine.h"
 #include "cas/pack_format.h"
 
 namespace casdisk {
@@ -35,7 +36,7 @@ class LocationTable {
   };
 
   // `directory` must exist. A new table is initialized.
-  static Result<std::unique_ptr<LocationTable>> open(const std::string& directory,
+  static Result<std::unique_ptr<LocationTable>> open(Machine& machine, const std::string& directory,
                                                      const LmdbOptions& options);
 
   Result<std::optional<Entry>> lookup(const ChunkId& id);
@@ -63,7 +64,7 @@ class LocationTable {
  private:
   explicit LocationTable(std::unique_ptr<LmdbEnvironment> environment)
       : environment_(std::move(environment)) {}
-  Result<void> initialize();
+  Result<void> initialize(Machine& machine);
   bool remembered_damaged(const ChunkId& id, const PackLocation& location);
 
   // Fixed after open().

@@ -107,7 +107,7 @@ Result<void> Disk::remove_leftovers(Directory& directory) {
 
 GenerationPlace Disk::place() {
   return {&store_.file_system(), directory_.get(), [&store = store_] { return store.random(); },
-          &store_.write_behind(), &store_.reserve()};
+          store_.write_behind(), &store_.reserve()};
 }
 
 HeadRecord Disk::head() const {

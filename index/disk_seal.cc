@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <thread>
 
-#include "cas/os/parallel.h"
 #include "index/disk.h"
 
 namespace casdisk {
@@ -275,8 +274,8 @@ Result<void> settle_disk(Store& store, const std::string& name, SealWhat what) {
     auto disk = Disk::open(store, name, {});
     if (disk.ok()) {
       auto unseen = [](uint64_t) {};
-      if (what == SealWhat::kAll) return disk.value()->seal_all(core_count(), unseen);
-      return disk.value()->seal(core_count(), unseen);
+      if (what == SealWhat::kAll) return disk.value()->seal_all(store.threads(), unseen);
+      return disk.value()->seal(store.threads(), unseen);
     }
     if (disk.error().fault != Fault::kBusy || !store.options().ask_to_seal) return disk.error();
     TRY_ASSIGN(HeadRecord head, store.catalog().head(name));

@@ -88,7 +88,7 @@ void Fallback::want(uint64_t first_chunk, uint64_t count) {
     if (queue_.size() >= kMaxQueuedChunks || stopping_) break;
     if (queued_or_taken_.insert(chunk).second) queue_.push_back(chunk);
   }
-  if (!worker_.joinable()) {
+  if (!worker_.joinable() && !stopping_) {
     auto worker = start_thread([this] { work(); });
     if (worker) worker_ = std::move(*worker);  // else another read will try
   }

@@ -51,6 +51,9 @@ class Fallback {
   // The file is still what was pinned. To be called after every read of it, before the bytes count.
   Result<void> check_pin();
 
+  // From now on want() does nothing. To be called before anything else is.
+  void ingest_on_demand_only() { stopping_ = true; }
+
   // Asks for chunks that were just read to be taken into the store, some time or never.
   void want(uint64_t first_chunk, uint64_t count);
 

@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 
-#include "cas/os/parallel.h"
 #include "index/checkpoint_view.h"
 #include "index/head.h"
 #include "index/new_disk.h"
@@ -15,10 +13,13 @@ namespace casdisk {
 namespace {
 
 Result<FallbackRecord> pin_fallback(Store& store, const std::string& path) {
-  std::error_code failure;
   FallbackRecord record;
-  record.path = std::filesystem::canonical(path, failure);
-  if (failure) return os_error(failure.value(), "fallback " + path);
+  auto canonical = store.file_system().canonical(path);
+  if (!canonical.ok()) {
+    canonical.error().context = "fallback " + canonical.error().context;
+    return std::move(canonical.error());
+  }
+  record.path = std::move(canonical.value());
   TRY_ASSIGN(auto file, store.file_system().open_foreign(record.path));
   TRY_ASSIGN(record.identity, file->identity());
   if (record.identity.size_bytes > 0) return record;
@@ -132,7 +133,7 @@ Result<void> fork_disk(Store& store, const VolumeName& source, const std::string
   TRY_ASSIGN(bool forked, fork_sealed_head(store, source.disk, name));
   if (forked) return {};
   TRY_ASSIGN(auto disk, Disk::open(store, source.disk, {}));
-  TRY(disk->make_room_for_cut(core_count(), [](uint64_t) {}));
+  TRY(disk->make_room_for_cut(store.threads(), [](uint64_t) {}));
   return disk->fork(name);
 }
 

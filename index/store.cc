@@ -1,13 +1,13 @@
 #include "index/store.h"
 
 #include <fmt/format.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <chrono>
+#include <filesystem>
 
+#include "cas/os/parallel.h"
 #include "index/store_format.h"
 
 namespace casdisk {
@@ -20,14 +20,24 @@ std::string uid_name(uint64_t uid) { return fmt::format("{:08x}", uid); }
 }  // namespace
 
 Result<void> Store::init(const std::string& path, Codec codec) {
+  std::error_code failure;
+  std::filesystem::create_directories(path, failure);
+  if (failure) return os_error(failure.value(), "cannot make " + path);
   TRY_ASSIGN(auto file_system, make_file_system(IoChoice::kPosix, nullptr));
-  return make_store_directory(*file_system, path, codec);
+  SystemMachine machine;
+  return init(path, codec, *file_system, machine);
+}
+
+Result<void> Store::init(const std::string& path, Codec codec, FileSystem& file_system,
+                         Machine& machine) {
+  return make_store_directory(file_system, machine, path, codec);
 }
 
 Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreOptions& options) {
   std::unique_ptr<Store> store(new Store);
   store->path_ = path;
   store->options_ = options;
+  store->machine_ = options.machine ? options.machine : std::make_shared<SystemMachine>();
   store->file_system_ = options.file_system;
   if (!store->file_system_) {
     std::string note;
@@ -41,38 +51,29 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreO
   SpaceReserve* reserve = store->reserve_.get();
   LocalStoreOptions chunk_options;
   chunk_options.reserve = reserve;
+  chunk_options.machine = store->machine_.get();
   chunk_options.codec = store->codec_;
   chunk_options.cache_bytes = options.cache_bytes;
   TRY_ASSIGN(store->chunks_, LocalStore::open(*store->file_system_, path, chunk_options));
   TRY(check_catalog_exists(*store->directory_));
-  TRY_ASSIGN(store->meta_,
-             LmdbEnvironment::open(path + "/meta", {kMetaMapBytes, make_room_with(reserve)}));
+  TRY_ASSIGN(store->meta_, store->machine_->open_environment(
+                               path + "/meta", {kMetaMapBytes, make_room_with(reserve)}));
   store->catalog_ = std::make_unique<Catalog>(*store->meta_);
   return store;
 }
 
-int64_t Store::now_ns() const {
-  auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-}
-
-uint64_t Store::random() const {
-  uint64_t value = 0;
-  CHECK(getrandom(&value, sizeof(value), 0) == sizeof(value));
-  return value;
-}
+unsigned Store::threads() const { return options_.threads > 0 ? options_.threads : core_count(); }
 
 std::string Store::lease_path(uint64_t uid) const { return path_ + "/leases/" + uid_name(uid); }
 
 Result<FileLock> Store::lease(const std::string& disk, uint64_t uid) {
-  TRY_ASSIGN(FileLock lease,
-             FileLock::acquire(lease_path(uid), "disk " + disk, options_.lease_note));
+  TRY_ASSIGN(FileLock lease, machine_->lock(lease_path(uid), "disk " + disk, options_.lease_note));
   TRY(meta_->catch_up());
   return lease;
 }
 
 Result<std::optional<LockHolder>> Store::lease_holder(uint64_t uid) const {
-  return FileLock::holder(lease_path(uid));
+  return machine_->lock_holder(lease_path(uid));
 }
 
 void Store::drop_lease_file(uint64_t uid) {
@@ -156,6 +157,7 @@ Result<std::shared_ptr<Fallback>> Store::fallback(const FallbackId& id) {
   }
   auto shared =
       std::make_shared<Fallback>(*file_system_, *chunks_, *catalog_, *record, options_.log);
+  if (!options_.background_work) shared->ingest_on_demand_only();
   fallbacks_[id] = shared;
   return shared;
 }

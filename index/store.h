@@ -18,6 +18,7 @@
 #include <string>
 
 #include "cas/local_store.h"
+#include "cas/machine.h"
 #include "cas/os/file_lock.h"
 #include "cas/os/file_system.h"
 #include "cas/space_reserve.h"
@@ -35,7 +36,10 @@ struct StoreOptions {
   uint64_t cache_bytes = uint64_t(64) << 20;
   LogSink log = [](const std::string&) {};  // notes of background work; any thread
   std::shared_ptr<FileSystem> file_system;  // null: the machine's, with `io`
+  std::shared_ptr<Machine> machine;         // null: the one that this process runs on
   uint64_t reserve_bytes = SpaceReserve::kReserveBytes;
+  unsigned threads = 0;         // for what nobody gives a number of; 0: one for each core
+  bool background_work = true;  // write-behind, and ingestion of what is read, by themselves
 
   // Written into the leases that this process takes: where whoever finds them held can ask.
   std::string lease_note;
@@ -50,6 +54,9 @@ class Store {
   // Makes an empty store in `path`, which must not exist or be an empty directory. Interrupted, it
   // can be called again.
   static Result<void> init(const std::string& path, Codec codec);
+  // The same on a file system and a machine of the caller's; `path` exists there.
+  static Result<void> init(const std::string& path, Codec codec, FileSystem& file_system,
+                           Machine& machine);
 
   // kNotFound when `path` is no store; the message says how to make one.
   static Result<std::unique_ptr<Store>> open(const std::string& path, const StoreOptions& options);
@@ -60,12 +67,14 @@ class Store {
   LocalStore& local_chunks() { return *chunks_; }
   Catalog& catalog() { return *catalog_; }
   SpaceReserve& reserve() { return *reserve_; }
-  WriteBehind& write_behind() { return write_behind_; }  // of all disks' overlays
+  // Of all disks' overlays; null: none.
+  WriteBehind* write_behind() { return options_.background_work ? &write_behind_ : nullptr; }
   Codec codec() const { return codec_; }
   void log(const std::string& line) const { options_.log(line); }
 
-  int64_t now_ns() const;  // since 1970, UTC
-  uint64_t random() const;
+  int64_t now_ns() const { return machine_->now_ns(); }  // since 1970, UTC
+  uint64_t random() const { return machine_->random(); }
+  unsigned threads() const;
 
   // kBusy when another process, or another opener in this one, has the disk. What a holder that
   // died has committed is seen from now on.
@@ -100,6 +109,7 @@ class Store {
   StoreOptions options_;
   Codec codec_ = Codec::kZstd;
   std::shared_ptr<FileSystem> file_system_;
+  std::shared_ptr<Machine> machine_;
   std::unique_ptr<Directory> directory_;
   std::unique_ptr<SpaceReserve> reserve_;
   std::unique_ptr<LocalStore> chunks_;

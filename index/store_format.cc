@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <filesystem>
 
 #include "index/catalog.h"
 
@@ -24,8 +23,9 @@ Error no_store(const std::string& path) {
 }
 
 // An empty catalog is a file all the same, so that a lost one can be told from it.
-Result<void> make_catalog(Directory& store) {
-  TRY_ASSIGN(auto environment, LmdbEnvironment::open(store.path() + "/meta", {kMetaMapBytes, {}}));
+Result<void> make_catalog(Machine& machine, Directory& store) {
+  TRY_ASSIGN(auto environment,
+             machine.open_environment(store.path() + "/meta", {kMetaMapBytes, {}}));
   Catalog catalog(*environment);
   TRY(catalog.update([](CatalogWriter& writer) { return writer.begin_uids(); }));
   TRY_ASSIGN(auto meta, store.open_directory("meta"));
@@ -74,10 +74,8 @@ Result<void> check_catalog_exists(Directory& store) {
                            store.path())};
 }
 
-Result<void> make_store_directory(FileSystem& file_system, const std::string& path, Codec codec) {
-  std::error_code failure;
-  std::filesystem::create_directories(path, failure);
-  if (failure) return os_error(failure.value(), "cannot make " + path);
+Result<void> make_store_directory(FileSystem& file_system, Machine& machine,
+                                  const std::string& path, Codec codec) {
   TRY_ASSIGN(auto directory, file_system.open_directory(path));
   TRY_ASSIGN(auto names, directory->list());
   if (std::find(names.begin(), names.end(), "format") != names.end()) {
@@ -92,7 +90,7 @@ Result<void> make_store_directory(FileSystem& file_system, const std::string& pa
     }
   }
   for (std::string_view name : kDirectories) TRY(directory->make_directory(name));
-  TRY(make_catalog(*directory));
+  TRY(make_catalog(machine, *directory));
   TRY_ASSIGN(auto file, directory->open("format.new", OpenMode::kCreateAny));
   TRY(file->resize(0));
   TRY(file->write(0, as_bytes(encode_store_format(codec))));

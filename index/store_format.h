@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "cas/codec.h"
+#include "cas/machine.h"
 #include "cas/os/file.h"
 
 namespace casdisk {
@@ -20,9 +21,11 @@ inline constexpr uint64_t kMetaMapBytes = uint64_t(16) << 30;  // address space 
 std::string encode_store_format(Codec codec);
 Result<Codec> decode_store_format(std::string_view line);
 
-// Makes the directories, an empty catalog and, last, the format file: a directory that has one is
-// whole. kExists when `path` is a store already; kInvalid when it holds something else.
-Result<void> make_store_directory(FileSystem& file_system, const std::string& path, Codec codec);
+// Makes in `path`, which exists, the directories, an empty catalog and, last, the format file: a
+// directory that has one is whole. kExists when `path` is a store already; kInvalid when it holds
+// something else.
+Result<void> make_store_directory(FileSystem& file_system, Machine& machine,
+                                  const std::string& path, Codec codec);
 
 // kDamaged when the catalog's file is gone: without it a store would look empty, and what it holds
 // like leftovers.

@@ -149,6 +149,9 @@ class FileSystem {
   // Opens a file that is not ours (a fallback, an image to import) by its path, for reading.
   virtual Result<std::unique_ptr<File>> open_foreign(const std::string& path) = 0;
 
+  // The absolute path of what exists there, without links.
+  virtual Result<std::string> canonical(const std::string& path) = 0;
+
   // Blocks until every piece is done. On an error the first one is returned, after all pieces have
   // come to rest: no buffer is touched after the return.
   virtual Result<void> read(std::span<const ReadPiece> pieces) = 0;

@@ -106,10 +106,12 @@ Result<FileLock> FileLock::acquire(const std::string& path, const std::string& w
   }
 }
 
-FileLock::FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+FileLock::FileLock(FileLock&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)), held_(std::move(other.held_)) {}
 
 FileLock& FileLock::operator=(FileLock&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
+  std::swap(held_, other.held_);
   return *this;
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "cas/os/result.h"
 
@@ -30,6 +31,9 @@ class FileLock {
   // a try would make others fail. Holders in containers that /proc/locks does not show are missed.
   static Result<std::optional<LockHolder>> holder(const std::string& path);
 
+  // Another kind of lock, let go of with `held` (machine.h).
+  explicit FileLock(std::shared_ptr<void> held) : held_(std::move(held)) {}
+
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&& other) noexcept;
   ~FileLock();
@@ -37,6 +41,7 @@ class FileLock {
  private:
   explicit FileLock(int descriptor) : descriptor_(descriptor) {}
   int descriptor_ = -1;
+  std::shared_ptr<void> held_;
 };
 
 }  // namespace casdisk

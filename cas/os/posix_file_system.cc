@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 
 #include "cas/os/posix_file.h"
 #include "cas/os/retry.h"
@@ -195,6 +196,13 @@ Result<std::unique_ptr<File>> PosixFileSystem::open_foreign(const std::string& p
   }
   if (::fcntl(descriptor, F_SETFL, 0) != 0) return os_error(errno, path);
   return std::unique_ptr<File>(std::move(file));
+}
+
+Result<std::string> PosixFileSystem::canonical(const std::string& path) {
+  std::error_code failure;
+  std::string found = std::filesystem::canonical(path, failure);
+  if (failure) return os_error(failure.value(), path);
+  return found;
 }
 
 Result<void> PosixFileSystem::read(std::span<const ReadPiece> pieces) {

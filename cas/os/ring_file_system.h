@@ -14,6 +14,7 @@ class RingFileSystem : public FileSystem {
   Result<std::unique_ptr<File>> open_foreign(const std::string& path) override {
     return plain_.open_foreign(path);
   }
+  Result<std::string> canonical(const std::string& path) override { return plain_.canonical(path); }
   Result<void> read(std::span<const ReadPiece> pieces) override;
   Result<void> write(std::span<const WritePiece> pieces) override;
   const std::string& boot_id() const override { return plain_.boot_id(); }

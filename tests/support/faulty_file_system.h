@@ -57,6 +57,7 @@ class FaultyFileSystem : public FileSystem {
 
   Result<std::unique_ptr<Directory>> open_directory(const std::string& path) override;
   Result<std::unique_ptr<File>> open_foreign(const std::string& path) override;
+  Result<std::string> canonical(const std::string& path) override { return inner_.canonical(path); }
   Result<void> read(std::span<const ReadPiece> pieces) override;
   Result<void> write(std::span<const WritePiece> pieces) override;
   const std::string& boot_id() const override { return inner_.boot_id(); }

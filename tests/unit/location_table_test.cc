@@ -11,8 +11,10 @@ namespace {
 
 constexpr uint64_t kMapBytes = 16 << 20;
 
+SystemMachine machine;
+
 std::unique_ptr<LocationTable> open(const TemporaryDirectory& directory) {
-  auto table = LocationTable::open(directory.path(), {kMapBytes});
+  auto table = LocationTable::open(machine, directory.path(), {kMapBytes});
   EXPECT_OK(table);
   return table.ok() ? std::move(table).value() : nullptr;
 }
@@ -120,7 +122,7 @@ TEST(LocationTable, RefusesAnUnknownVersion) {
   TemporaryDirectory directory;
   open(directory);
   write_raw(directory, as_bytes("V"), ByteWriter().number(uint32_t(2)).take());
-  EXPECT_FAULT(LocationTable::open(directory.path(), {kMapBytes}), Fault::kUnsupported);
+  EXPECT_FAULT(LocationTable::open(machine, directory.path(), {kMapBytes}), Fault::kUnsupported);
 }
 
 TEST(LocationTable, CountsObjectsAndNothingElse) {

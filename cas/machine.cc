@@ -1,0 +1,34 @@
+#include "cas/machine.h"
+
+#include <sys/random.h>
+
+#include <chrono>
+
+namespace casdisk {
+
+Result<std::unique_ptr<LmdbEnvironment>> SystemMachine::open_environment(
+    const std::string& directory, const LmdbOptions& options) {
+  return LmdbEnvironment::open(directory, options);
+}
+
+Result<FileLock> SystemMachine::lock(const std::string& path, const std::string& what,
+                                     const std::string& note) {
+  return FileLock::acquire(path, what, note);
+}
+
+Result<std::optional<LockHolder>> SystemMachine::lock_holder(const std::string& path) {
+  return FileLock::holder(path);
+}
+
+int64_t SystemMachine::now_ns() {
+  auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
+
+uint64_t SystemMachine::random() {
+  uint64_t value = 0;
+  CHECK(getrandom(&value, sizeof(value), 0) == sizeof(value));
+  return value;
+}
+
+}  // namespace casdisk
