@@ -13,28 +13,36 @@
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/result_assertions.h"
 #include "tests/support/sample_data.h"
+#include "tests/support/simulated_computer.h"
 #include "tests/support/temporary_directory.h"
 
 namespace casdisk {
 namespace {
 
-enum class Kind { kPosix, kUring, kFaulty };
+enum class Kind { kPosix, kUring, kFaulty, kSimulated };
 
 class FileSystemContract : public testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
     if (GetParam() == Kind::kUring) {
       if (auto probed = Ring::probe(); !probed.ok()) GTEST_SKIP() << describe(probed.error());
-      file_system_ = std::make_unique<RingFileSystem>();
+      file_system_ = std::make_shared<RingFileSystem>();
     } else if (GetParam() == Kind::kPosix) {
-      file_system_ = std::make_unique<PosixFileSystem>();
+      file_system_ = std::make_shared<PosixFileSystem>();
+    } else if (GetParam() == Kind::kFaulty) {
+      file_system_ = std::make_shared<FaultyFileSystem>(plain_, plan_);
     } else {
-      file_system_ = std::make_unique<FaultyFileSystem>(plain_, plan_);
+      file_system_ = computer_.start_process().file_system;
+      ASSERT_OK(file_system_->open_directory("/").value()->make_directory("disk"));
     }
-    auto directory = file_system_->open_directory(temporary_.path());
+    auto directory = file_system_->open_directory(root());
     ASSERT_OK(directory);
     directory_ = std::move(directory).value();
   }
+
+  bool is_of_host() const { return GetParam() != Kind::kSimulated; }
+  std::string root() const { return is_of_host() ? temporary_.path() : "/disk"; }
+  std::string path(const std::string& name) const { return root() + "/" + name; }
 
   std::unique_ptr<File> open(std::string_view name, OpenMode mode = OpenMode::kCreateAny) {
     auto file = directory_->open(name, mode);
@@ -51,14 +59,17 @@ class FileSystemContract : public testing::TestWithParam<Kind> {
   TemporaryDirectory temporary_{TemporaryDirectory::Medium::kDisk};
   PosixFileSystem plain_;
   FaultPlan plan_;
-  std::unique_ptr<FileSystem> file_system_;
+  SimulatedComputer computer_{1};
+  std::shared_ptr<FileSystem> file_system_;
   std::unique_ptr<Directory> directory_;
 };
 
 INSTANTIATE_TEST_SUITE_P(All, FileSystemContract,
-                         testing::Values(Kind::kPosix, Kind::kUring, Kind::kFaulty),
+                         testing::Values(Kind::kPosix, Kind::kUring, Kind::kFaulty,
+                                         Kind::kSimulated),
                          [](const auto& test) -> std::string {
                            if (test.param == Kind::kPosix) return "Posix";
+                           if (test.param == Kind::kSimulated) return "Simulated";
                            return test.param == Kind::kUring ? "Uring" : "Faulty";
                          });
 
@@ -99,7 +110,7 @@ TEST_P(FileSystemContract, ShortFileIsDamage) {
   Bytes into(101);
   auto done = file->read(0, into);
   ASSERT_FAULT(done, Fault::kDamaged);
-  EXPECT_NE(done.error().context.find(temporary_ / "a"), std::string::npos);
+  EXPECT_NE(done.error().context.find(path("a")), std::string::npos);
   EXPECT_NE(done.error().context.find("shorter than expected"), std::string::npos);
   EXPECT_FAULT(file->read(5000, into), Fault::kDamaged);
 }
@@ -151,6 +162,7 @@ TEST_P(FileSystemContract, WritingAReadOnlyFileFails) {
 }
 
 TEST_P(FileSystemContract, BatchesFromManyThreads) {
+  if (!is_of_host()) return;  // one thread at a time
   auto file = open("a");
   std::vector<std::thread> threads;
   for (uint64_t t = 0; t < 4; t++) {
@@ -180,9 +192,10 @@ TEST_P(FileSystemContract, OpenModes) {
   EXPECT_OK(open("a", OpenMode::kCreateAny)->write(0, Bytes(5)));
   EXPECT_EQ(open("a", OpenMode::kCreateAny)->size().value(), 5u);  // nothing is cut off
   EXPECT_OK(open("a", OpenMode::kWrite)->write(0, Bytes(7)));
-  EXPECT_EQ(open("a")->path(), temporary_ / "a");
+  EXPECT_EQ(open("a")->path(), path("a"));
+  if (!is_of_host()) return;
   struct stat status;
-  ASSERT_EQ(::stat((temporary_ / "a").c_str(), &status), 0);
+  ASSERT_EQ(::stat(path("a").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
 }
 
@@ -205,7 +218,7 @@ TEST_P(FileSystemContract, Directories) {
   EXPECT_OK(directory_->make_directory("sub"));
   auto sub = directory_->open_directory("sub");
   ASSERT_OK(sub);
-  EXPECT_EQ(sub.value()->path(), temporary_ / "sub");
+  EXPECT_EQ(sub.value()->path(), path("sub"));
   EXPECT_OK(sub.value()->open("a", OpenMode::kCreate));
   EXPECT_FALSE(directory_->remove_directory("sub").ok());  // not empty
   ASSERT_OK(sub.value()->rename("a", "b"));
@@ -223,7 +236,7 @@ TEST_P(FileSystemContract, Directories) {
   EXPECT_OK(sub.value()->remove("c"));
   EXPECT_OK(directory_->remove_directory("sub"));
   EXPECT_FAULT(directory_->open_directory("sub"), Fault::kNotFound);
-  EXPECT_FAULT(file_system_->open_directory(temporary_ / "sub"), Fault::kNotFound);
+  EXPECT_FAULT(file_system_->open_directory(path("sub")), Fault::kNotFound);
   open("file");
   EXPECT_FAULT(directory_->make_directory("file"), Fault::kExists);
 }
@@ -329,7 +342,7 @@ TEST_P(FileSystemContract, IdentityPinsAFile) {
   ASSERT_OK(file->write(0, Bytes(100)));
   const FileIdentity before = file->identity().value();
   EXPECT_EQ(before.size_bytes, 100u);
-  EXPECT_EQ(file_system_->open_foreign(temporary_ / "a").value()->identity().value(), before);
+  EXPECT_EQ(file_system_->open_foreign(path("a")).value()->identity().value(), before);
   EXPECT_NE(open("b")->identity().value(), before);
   ASSERT_OK(file->write(0, Bytes(101)));
   EXPECT_NE(file->identity().value(), before);
@@ -337,7 +350,7 @@ TEST_P(FileSystemContract, IdentityPinsAFile) {
 
 TEST_P(FileSystemContract, ForeignFiles) {
   ASSERT_OK(open("a")->write(0, random_bytes(1, 100)));
-  auto foreign = file_system_->open_foreign(temporary_ / "a");
+  auto foreign = file_system_->open_foreign(path("a"));
   ASSERT_OK(foreign);
   EXPECT_EQ(read(*foreign.value(), 0, 100), random_bytes(1, 100));
   EXPECT_FALSE(foreign.value()->write(0, Bytes(1)).ok());
@@ -349,30 +362,41 @@ TEST_P(FileSystemContract, ForeignFiles) {
   const ReadPiece pieces[] = {{foreign.value().get(), 0, first},
                               {foreign.value().get(), 50, second}};
   EXPECT_OK(file_system_->read(pieces));
-  EXPECT_FAULT(file_system_->open_foreign(temporary_ / "absent"), Fault::kNotFound);
-  EXPECT_FAULT(file_system_->open_foreign(temporary_.path()), Fault::kInvalid);
+  EXPECT_FAULT(file_system_->open_foreign(path("absent")), Fault::kNotFound);
+  EXPECT_FAULT(file_system_->open_foreign(root()), Fault::kInvalid);
+  if (!is_of_host()) return;
   EXPECT_FAULT(file_system_->open_foreign("/dev/null"), Fault::kInvalid);
-  ASSERT_EQ(::mkfifo((temporary_ / "fifo").c_str(), 0600), 0);
-  EXPECT_FAULT(file_system_->open_foreign(temporary_ / "fifo"), Fault::kInvalid);  // at once
+  ASSERT_EQ(::mkfifo((path("fifo")).c_str(), 0600), 0);
+  EXPECT_FAULT(file_system_->open_foreign(path("fifo")), Fault::kInvalid);  // at once
+}
+
+TEST_P(FileSystemContract, CanonicalPathsAreOfWhatExists) {
+  open("a");
+  EXPECT_EQ(file_system_->canonical(path("a")).value(), path("a"));
+  EXPECT_FAULT(file_system_->canonical(path("absent")), Fault::kNotFound);
+  if (!is_of_host()) return;
+  ASSERT_EQ(::symlink(path("a").c_str(), path("link").c_str()), 0);
+  EXPECT_EQ(file_system_->canonical(path("link")).value(), path("a"));
 }
 
 TEST_P(FileSystemContract, DescriptorsAreNotInherited) {
   auto file = open("a");
   if (file->descriptor() < 0) return;  // nothing to inherit
   EXPECT_TRUE(::fcntl(file->descriptor(), F_GETFD) & FD_CLOEXEC);
-  auto foreign = file_system_->open_foreign(temporary_ / "a");
+  auto foreign = file_system_->open_foreign(path("a"));
   ASSERT_OK(foreign);
   EXPECT_TRUE(::fcntl(foreign.value()->descriptor(), F_GETFD) & FD_CLOEXEC);
 }
 
 TEST_P(FileSystemContract, BootMountAndFreeSpace) {
   EXPECT_GE(file_system_->boot_id().size(), 32u);
-  EXPECT_EQ(file_system_->boot_id(), PosixFileSystem().boot_id());
+  EXPECT_TRUE(!is_of_host() || file_system_->boot_id() == PosixFileSystem().boot_id());
   auto mount = directory_->mount_id();
   ASSERT_OK(mount);
   ASSERT_OK(directory_->make_directory("sub"));
   EXPECT_EQ(directory_->open_directory("sub").value()->mount_id().value(), mount.value());
-  EXPECT_NE(file_system_->open_directory("/proc").value()->mount_id().value(), mount.value());
+  EXPECT_TRUE(!is_of_host() ||
+              file_system_->open_directory("/proc").value()->mount_id().value() != mount.value());
   EXPECT_GT(directory_->free_bytes().value(), 0u);
   EXPECT_FALSE(file_system_->name().empty());
 }
