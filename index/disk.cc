@@ -76,6 +76,9 @@ Result<void> Disk::recover() {
                              store_.path(), uid_)};
   }
   if (directory_) TRY(remove_leftovers(*directory_));
+  // Who made it may not have synced its name, or in vain: the next generation's is made anew.
+  const bool is_needless = directory_ && head_.generations.empty();
+  if (is_needless && store_.remove_disk_directory(uid_).ok()) directory_.reset();
   for (const HeadGeneration& made : head_.generations) {
     auto generation =
         Generation::recover(place(), made.number, made.size_bytes, options_.accept_poison);

@@ -110,10 +110,12 @@ Result<void> Disk::arm() {
   return {};
 }
 
-// Nothing is frozen where nothing was written since the last time.
+// Nothing is frozen where nothing was written since the last time. What is poisoned goes all the
+// same when it is accepted: its map remembers.
 Result<void> Disk::freeze() {
   auto before = layers();
-  if (before->active && !before->generations.front()->is_clean()) {
+  const bool accepts = options_.accept_poison;
+  if (before->active && (accepts || !before->generations.front()->is_clean())) {
     TRY(check_room());
     if (options_.is_served) TRY(arm());
     gate_.set(frozen(*before));

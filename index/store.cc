@@ -85,7 +85,11 @@ Result<std::unique_ptr<Directory>> Store::disk_directory(uint64_t uid, bool crea
   TRY_ASSIGN(auto disks, directory_->open_directory("disks"));
   if (create) {
     TRY(with_reserve(reserve_.get(), [&] { return disks->make_directory(uid_name(uid)); }));
-    TRY(disks->sync());
+    if (auto synced = disks->sync(); !synced.ok()) {
+      // Its name may be lost, and no later sync would tell: whoever tries again makes it anew.
+      (void)disks->remove_directory(uid_name(uid)).ok();
+      return std::move(synced.error());
+    }
   }
   auto opened = disks->open_directory(uid_name(uid));
   if (opened.ok() || opened.error().fault != Fault::kNotFound) return opened;

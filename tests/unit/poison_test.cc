@@ -66,6 +66,21 @@ TEST_F(PoisonTest, ByACheckpoint) {
 }
 
 // Neither by hand nor in the background does what may be lost become a root.
+// A generation whose only write failed: the sync that failed was of its bytes, the map has nothing.
+TEST_F(PoisonTest, AlsoWhereNothingWasAcknowledged) {
+  must(create_disk(*store_, "e", CreateOptions{1'000'000, {}}));
+  plan_.fail(FileOperation::kSync, 1000, EIO);
+  plan_.fail(FileOperation::kWrite, 3, EIO);  // after the journal's header and zeros
+  EXPECT_FAULT(store_.disk("e")->write(0, bytes_), Fault::kIo);
+  disk_ = store_.disk("e");  // what is in the overlay is not known
+  plan_.fail(FileOperation::kSync, 1, EIO);
+  EXPECT_FAULT(disk_->flush(), Fault::kPoisoned);
+  disk_.reset();
+  EXPECT_FAULT(Disk::open(*store_, "e", {}), Fault::kPoisoned);
+  ASSERT_OK(accept_disk(*store_, "e", 1, no_progress));
+  EXPECT_EQ(contents(*store_.disk("e")), Bytes(1'000'000));
+}
+
 TEST_F(PoisonTest, NothingIsSealedUntilItIsAccepted) {
   disk_.reset();
   disk_ = store_.served_disk("d");
