@@ -1,0 +1,80 @@
+// Run: one script on one simulated computer, with accidents, judged by the model after each.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/crash/model.h"
+#include "tests/crash/observe.h"
+
+namespace casdisk {
+
+// An accident at the `change`th change (SimulatedCounts) from when it is planned on.
+struct Accident {
+  uint64_t change = 0;
+  Crash crash = Crash::kProcessDies;
+  Moment moment = Moment::kBefore;
+};
+
+// Of all runs of a test; printed at its end.
+struct Totals {
+  uint64_t runs = 0, steps = 0, crash_points = 0, recoveries = 0, interrupted_recoveries = 0;
+  uint64_t step_errors = 0;
+  SimulatedCounts counts;
+  void add(const SimulatedCounts& more);
+  std::string text() const;
+};
+
+class Run {
+ public:
+  Run(std::unique_ptr<SimulatedComputer> computer, Use use, Totals& totals);
+  ~Run();
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  void plan(const Accident& accident);
+  // Rates for the steps that follow; recoveries are spared.
+  void set_faults(const SimulatedFaults& faults) { faults_ = faults; }
+  // A recovery is interrupted up to so many times, at a change drawn from its first ones.
+  void interrupt_recoveries(unsigned depth) { depth_ = depth; }
+
+  // False when something was wrong; failure() says what.
+  bool step(const Step& step);
+  // Judges once more, after a kill and after a power cut.
+  bool finish();
+
+  const std::string& failure() const { return failure_; }
+  const Model& model() const { return model_; }
+  SimulatedComputer& computer() { return *computer_; }
+  bool had_accident() const { return recovery_count_ > 0; }
+
+ private:
+  bool fail(std::string what);
+  bool ensure_worker();
+  bool perform(const Step& step);
+  bool after_error(const Step& step, const Error& error);
+  bool read_back(const Step& step);
+  bool check_read(const Step& step, const Bytes& read);
+  void note_failed_syncs(std::vector<Model>& worlds);
+  bool recover(std::vector<Model> worlds, bool after_power_cut, const std::string& why);
+  void adopt(const Model& world, const Observed& observed, bool after_power_cut);
+
+  const std::unique_ptr<SimulatedComputer> computer_;
+  const Use use_;
+  Totals& totals_;
+  std::unique_ptr<Worker> worker_;
+  Model model_;
+  SimulatedFaults faults_;
+  Crash planned_ = Crash::kProcessDies;
+  unsigned depth_ = 0;
+  uint64_t recovery_count_ = 0;
+  uint64_t failed_syncs_ = 0;
+  std::string failure_;
+};
+
+// Performs the steps and finish()es. Gives the failure, with the step at which it was.
+std::string play(Run& run, const std::vector<Step>& script);
+
+}  // namespace casdisk

@@ -1,0 +1,148 @@
+// The sweep: short scripts, and an accident of each sort at every change that they make.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "tests/crash/options.h"
+#include "tests/crash/run.h"
+#include "tests/support/test_store.h"
+
+namespace casdisk {
+namespace {
+
+constexpr uint64_t kSize = 200'000;
+
+Step create(const std::string& disk, uint64_t size_bytes = kSize) {
+  return {Action::kCreate, disk, 0, size_bytes};
+}
+Step create_over_fallback(const std::string& disk, uint64_t size_bytes = kSize) {
+  return {Action::kCreate, disk, 0, size_bytes, 1};
+}
+Step write(const std::string& disk, uint64_t offset, uint64_t length, uint64_t content) {
+  return {Action::kWrite, disk, offset, length, content};
+}
+Step zero(const std::string& disk, uint64_t offset, uint64_t length) {
+  return {Action::kZero, disk, offset, length};
+}
+Step trim(const std::string& disk, uint64_t offset, uint64_t length) {
+  return {Action::kTrim, disk, offset, length};
+}
+Step resize(const std::string& disk, uint64_t size_bytes) {
+  return {Action::kResize, disk, 0, size_bytes};
+}
+Step on(Action action, const std::string& disk, const std::string& name = "") {
+  return {action, disk, 0, 0, 0, name};
+}
+Step flush(const std::string& disk) { return on(Action::kFlush, disk); }
+Step cut(const std::string& disk, const std::string& name) { return on(Action::kCut, disk, name); }
+Step seal(const std::string& disk) { return on(Action::kSeal, disk); }
+Step checkpoint(const std::string& disk, const std::string& name) {
+  return on(Action::kCheckpoint, disk, name);
+}
+Step rollback(const std::string& disk, const std::string& name) {
+  return on(Action::kRollback, disk, name);
+}
+Step fork(const std::string& disk, const std::string& name, const std::string& made) {
+  return {Action::kFork, disk, 0, 0, 0, name, made};
+}
+
+using Script = std::vector<Step>;
+
+uint64_t count_changes(SimulatedComputer& base, uint64_t seed, const Script& script, Use use,
+                       Totals& totals) {
+  Run run(base.copy(seed), use, totals);
+  std::string failure;
+  for (const Step& step : script) {
+    if (!run.step(step)) failure = describe(step) + ": " + run.failure();
+  }
+  EXPECT_EQ(failure, "");
+  return run.computer().counts().changes;
+}
+
+void sweep(const Script& script, Use use) {
+  Totals totals;
+  const uint64_t first_seed = crash_options().first_seed;
+  const uint64_t seed_count = std::max<uint64_t>(1, crash_options().seed_count);
+  auto base = computer_with_store(first_seed);
+  for (uint64_t seed = first_seed; seed < first_seed + seed_count; seed++) {
+    const uint64_t changes = count_changes(*base, seed, script, use, totals);
+    for (uint64_t change = 1; change <= changes; change++) {
+      if (crash_options().change != 0 && crash_options().change != change) continue;
+      for (Crash crash : {Crash::kProcessDies, Crash::kPowerFails}) {
+        for (Moment moment : {Moment::kBefore, Moment::kMiddle, Moment::kAfter}) {
+          // What a server does otherwise is little: one moment of each change will do.
+          if (use == Use::kServer && uint64_t(moment) != (change + uint64_t(crash)) % 3) continue;
+          Run run(base->copy(seed), use, totals);
+          run.plan({change, crash, moment});
+          run.interrupt_recoveries(unsigned((change + uint64_t(moment)) % 4));
+          const std::string failure = play(run, script);
+          ASSERT_EQ(failure, "") << fmt::format(
+              "--seed {} --change {} (of {}): {}, moment {}", seed, change, changes,
+              crash == Crash::kPowerFails ? "power cut" : "death", int(moment));
+          ASSERT_TRUE(run.had_accident());
+        }
+      }
+    }
+  }
+  std::printf("sweep: %s\n", totals.text().c_str());
+}
+
+void sweep_both(const Script& script) {
+  sweep(script, Use::kCommand);
+  if (!testing::Test::HasFatalFailure()) sweep(script, Use::kServer);
+}
+
+TEST(CrashSweep, WritesAndFlushes) {
+  sweep_both({create("d"), write("d", 0, 8192, 1), write("d", 100'000, 70'000, 2), flush("d"),
+              write("d", 4096, 8192, 3), write("d", 102'400, 4096, 4), flush("d"),
+              write("d", 0, 4096, 5)});
+}
+
+TEST(CrashSweep, TornWritesZeroesAndTrims) {
+  sweep_both({create("d"), write("d", 100, 9000, 1), zero("d", 65'536, 65'536), flush("d"),
+              write("d", 5000, 200, 2), trim("d", 0, 30'000), write("d", 8192, 4096, 3), flush("d"),
+              zero("d", 4000, 5000), trim("d", 190'000, 10'000)});
+}
+
+TEST(CrashSweep, Checkpoints) {
+  sweep_both({create("d"), write("d", 0, 70'000, 1), checkpoint("d", "one"),
+              write("d", 4096, 4096, 2), cut("d", "two"), write("d", 8192, 4096, 3), seal("d"),
+              flush("d"), cut("d", "three"), cut("d", "four"), write("d", 0, 4096, 5)});
+}
+
+TEST(CrashSweep, Rollback) {
+  sweep_both({create("d"), write("d", 0, 70'000, 1), checkpoint("d", "one"),
+              write("d", 65'536, 8192, 2), flush("d"), rollback("d", "one"),
+              write("d", 4096, 4096, 3), cut("d", "two"), write("d", 4096, 4096, 4),
+              rollback("d", "two"), write("d", 0, 4096, 5), flush("d")});
+}
+
+TEST(CrashSweep, Resizes) {
+  sweep_both({create("d"), write("d", 0, 200'000, 1), resize("d", 300'001),
+              write("d", 250'000, 50'001, 2), flush("d"), resize("d", 70'000),
+              write("d", 60'000, 10'000, 3), resize("d", 140'000), flush("d")});
+}
+
+TEST(CrashSweep, Forks) {
+  sweep_both({create("d"), write("d", 0, 70'000, 1), fork("d", "", "f"), write("d", 0, 4096, 2),
+              write("f", 4096, 4096, 3), checkpoint("f", "one"), fork("f", "one", "g"),
+              write("g", 0, 4096, 4), flush("g"), on(Action::kRemoveDisk, "f"), flush("d")});
+}
+
+TEST(CrashSweep, Removals) {
+  sweep_both({create("d"), write("d", 0, 8192, 1), cut("d", "one"),
+              on(Action::kRemoveCheckpoint, "d", "one"), write("d", 0, 4096, 2),
+              checkpoint("d", "two"), on(Action::kRemoveCheckpoint, "d", "two"),
+              write("d", 4096, 4096, 3), on(Action::kRemoveDisk, "d"), create("d"),
+              write("d", 8192, 4096, 4), flush("d")});
+}
+
+TEST(CrashSweep, Fallback) {
+  sweep_both({create_over_fallback("d"), write("d", 0, 4096, 1), zero("d", 65'536, 8192),
+              checkpoint("d", "one"), on(Action::kIngest, "d"), write("d", 140'000, 20'000, 2),
+              resize("d", 100'000), fork("d", "one", "f"), write("f", 0, 4096, 3), flush("f")});
+}
+
+}  // namespace
+}  // namespace casdisk
