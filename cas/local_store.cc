@@ -14,6 +14,7 @@ constexpr size_t kMaxPendingObjects = 16384;
 
 constexpr std::string_view kPacksDirectory = "packs";
 constexpr std::string_view kLocationsDirectory = "locations";
+constexpr std::string_view kSessionsDirectory = "sessions";
 
 Error no_such_object(const ChunkId& id) {
   return Error{Fault::kNotFound, 0, "chunk " + to_hex(id) + ": not in this store"};
@@ -34,27 +35,33 @@ Result<std::unique_ptr<LocalStore>> LocalStore::open(FileSystem& file_system,
   TRY_ASSIGN(auto root, file_system.open_directory(directory));
   TRY(root->make_directory(kPacksDirectory));
   TRY(root->make_directory(kLocationsDirectory));
+  TRY(root->make_directory(kSessionsDirectory));
   TRY(root->sync());
   TRY_ASSIGN(auto packs, root->open_directory(kPacksDirectory));
+  TRY_ASSIGN(auto sessions, root->open_directory(kSessionsDirectory));
   LmdbOptions table_options{options.map_bytes, make_room_with(options.reserve)};
-  SystemMachine system;
-  TRY_ASSIGN(
-      auto locations,
-      LocationTable::open(options.machine != nullptr ? *options.machine : system,
-                          fmt::format("{}/{}", directory, kLocationsDirectory), table_options));
-  return std::unique_ptr<LocalStore>(
-      new LocalStore(file_system, options, std::move(packs), std::move(locations)));
+  static SystemMachine system;  // stateless
+  Machine* machine = options.machine != nullptr ? options.machine : &system;
+  TRY_ASSIGN(auto locations,
+             LocationTable::open(*machine, fmt::format("{}/{}", directory, kLocationsDirectory),
+                                 table_options));
+  return std::unique_ptr<LocalStore>(new LocalStore(
+      file_system, options, std::move(packs), std::move(sessions), std::move(locations), *machine));
 }
 
 LocalStore::LocalStore(FileSystem& file_system, const LocalStoreOptions& options,
-                       std::unique_ptr<Directory> packs, std::unique_ptr<LocationTable> locations)
+                       std::unique_ptr<Directory> packs, std::unique_ptr<Directory> sessions,
+                       std::unique_ptr<LocationTable> locations, Machine& machine)
     : codec_(options.codec),
+      needs_sessions_(options.needs_sessions),
       reserve_(options.reserve),
       packs_(std::move(packs)),
+      session_files_(std::move(sessions)),
       locations_(std::move(locations)),
       reader_(file_system, *packs_),
       writer_(*packs_, *locations_, options.max_pack_bytes),
-      cache_(options.cache_bytes) {}
+      cache_(options.cache_bytes),
+      session_locks_(machine, *session_files_, *locations_) {}
 
 LocalStore::~LocalStore() = default;
 
@@ -74,6 +81,7 @@ Result<std::optional<LocalStore::Found>> LocalStore::locate(const ChunkId& id) {
 }
 
 Result<ChunkId> LocalStore::put(ObjectKind kind, std::span<const std::byte> bytes) {
+  CHECK(!needs_sessions_ || session_count_ > 0);
   TRY(check_object(kind, bytes));
   put_count_++;
   const ChunkId id = hash_of(bytes);
@@ -89,8 +97,8 @@ Result<ChunkId> LocalStore::put(ObjectKind kind, std::span<const std::byte> byte
 // Ends the claim when it succeeds.
 Result<void> LocalStore::store_claimed(ObjectKind kind, const ChunkId& id,
                                        std::span<const std::byte> bytes) {
-  TRY_ASSIGN(auto entry, locations_->lookup(id));
-  if (entry && !entry->damaged && reader_.reaches(entry->location)) {
+  TRY_ASSIGN(auto known, locations_->lookup_to_keep(id));
+  if (known && reader_.reaches(*known)) {
     pending_.settled(id);
     return {};
   }
@@ -185,18 +193,25 @@ Result<void> LocalStore::sync() {
   return sync_alone();
 }
 
-// REQUIRES: sync_mutex_ is held.
+// A pack that takes nothing any more was condemned while it was written to: what was to be
+// registered in it goes to another one. REQUIRES: sync_mutex_ is held.
 Result<void> LocalStore::sync_alone() {
-  TRY(store_lost_anew());
-  const std::vector<LocatedObject> batch = pending_.pending();
-  if (batch.empty()) return {};
-  if (auto synced = writer_.sync(); !synced.ok()) {
-    pending_.lose_all();
-    return synced;
+  for (;;) {
+    TRY(store_lost_anew());
+    const std::vector<LocatedObject> batch = pending_.pending();
+    if (batch.empty()) return {};
+    if (auto synced = writer_.sync(); !synced.ok()) {
+      pending_.lose_all();
+      return synced;
+    }
+    TRY_ASSIGN(auto refused, locations_->enter(batch));
+    if (refused.empty()) {
+      pending_.registered(batch);
+      return {};
+    }
+    writer_.close(refused);
+    pending_.lose_in(refused);
   }
-  TRY(locations_->enter(batch));
-  pending_.registered(batch);
-  return {};
 }
 
 // After a failed sync: what it was to cover is read back, verified and appended to another pack.
@@ -213,6 +228,35 @@ Result<void> LocalStore::store_lost_anew() {
     pending_.appended(object.id, location.value());
   }
   return {};
+}
+
+Result<WriteSession> LocalStore::begin_session() {
+  TRY_ASSIGN(SessionLock taken, with_reserve(reserve_, [&] { return session_locks_.take(); }));
+  std::lock_guard lock(session_mutex_);
+  if (taken.generation > generation_) {
+    TRY(turn_over());
+    generation_ = taken.generation;
+  }
+  session_count_++;
+  return WriteSession(std::move(taken), [this] { session_count_--; });
+}
+
+// A collection has begun since the last session did. What is pending may lie in packs that it has
+// condemned and will delete when the older sessions have ended, so no newer session may build on
+// it. Where no older one is left nobody relies on it. REQUIRES: session_mutex_ is held.
+Result<void> LocalStore::turn_over() {
+  const uint64_t current = writer_.current_pack();
+  if (current != 0) {
+    TRY_ASSIGN(const bool takes_records, locations_->takes_records(current));
+    if (!takes_records) writer_.close(std::span(&current, 1));
+  }
+  if (session_count_ == 0) {
+    std::lock_guard lock(sync_mutex_);
+    pending_.clear();
+    return {};
+  }
+  pending_.wait_for_claims();
+  return sync();
 }
 
 LocalStoreCounters LocalStore::counters() const {

@@ -7,6 +7,10 @@
 // after fork. Ordering: a location is registered only after its bytes are synced, so whatever
 // another process finds in the table is durable. A copy that was found damaged, or whose pack is
 // gone, is not trusted by put: it stores another one.
+//
+// Beside garbage collection (write_session.h): whoever puts what is to be kept does so in a
+// session. When the first session of a new generation begins here, what older sessions of this
+// process left unregistered is registered outside condemned packs, or forgotten if there are none.
 #pragma once
 
 #include <atomic>
@@ -25,6 +29,7 @@
 #include "cas/pack_writer.h"
 #include "cas/pending_objects.h"
 #include "cas/space_reserve.h"
+#include "cas/write_session.h"
 
 namespace casdisk {
 
@@ -34,7 +39,9 @@ struct LocalStoreOptions {
   uint64_t map_bytes = uint64_t(64) << 30;  // address space of the location table
   uint64_t max_pack_bytes = kMaxPackBytes;  // no more than that
   SpaceReserve* reserve = nullptr;          // outlives the store; null: none
-  Machine* machine = nullptr;               // only for open(); null: the system's
+  Machine* machine = nullptr;               // outlives the store; null: the system's
+  // A put outside a session is a bug, which ends the process.
+  bool needs_sessions = false;
 };
 
 // What a store has done since it was opened; for `info`, the demo and tests.
@@ -51,6 +58,10 @@ class LocalStore : public ChunkStore {
                                                   const std::string& directory,
                                                   const LocalStoreOptions& options);
   ~LocalStore() override;
+
+  // Ends when the result is destroyed; the store outlives it. kNoSpace where an older session's
+  // objects must be stored anew.
+  Result<WriteSession> begin_session();
 
   Result<ChunkId> put(ObjectKind kind, std::span<const std::byte> bytes) override;
   Result<Object> get(const ChunkId& id) override;
@@ -72,6 +83,8 @@ class LocalStore : public ChunkStore {
   // For verify, repair and garbage collection.
   LocationTable& locations() { return *locations_; }
   Directory& packs() { return *packs_; }
+  PackReader& reader() { return reader_; }
+  SessionLocks& sessions() { return session_locks_; }
 
  private:
   struct Found {
@@ -81,7 +94,8 @@ class LocalStore : public ChunkStore {
   };
 
   LocalStore(FileSystem& file_system, const LocalStoreOptions& options,
-             std::unique_ptr<Directory> packs, std::unique_ptr<LocationTable> locations);
+             std::unique_ptr<Directory> packs, std::unique_ptr<Directory> sessions,
+             std::unique_ptr<LocationTable> locations, Machine& machine);
 
   Result<std::optional<Found>> locate(const ChunkId& id);
   Result<Object> load(const ChunkId& id);
@@ -92,16 +106,24 @@ class LocalStore : public ChunkStore {
   Result<void> make_room();
   Result<void> sync_alone();
   Result<void> store_lost_anew();
+  Result<void> turn_over();
 
   // Fixed after construction.
   const Codec codec_;
+  const bool needs_sessions_;
   SpaceReserve* const reserve_;
   const std::unique_ptr<Directory> packs_;
+  const std::unique_ptr<Directory> session_files_;
   const std::unique_ptr<LocationTable> locations_;
   PackReader reader_;
   PackWriter writer_;
   ChunkCache cache_;
   PendingObjects pending_;
+  SessionLocks session_locks_;
+
+  std::mutex session_mutex_;  // one beginning at a time; taken before sync_mutex_
+  uint64_t generation_ = 0;   // guarded by session_mutex_: of the newest session so far
+  std::atomic<size_t> session_count_ = 0;  // incremented under session_mutex_
 
   std::mutex sync_mutex_;  // one sync at a time; whoever waits for it is covered by the next
 

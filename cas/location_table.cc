@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <set>
+
+#include "cas/location_table_keys.h"
 
 namespace casdisk {
 
@@ -12,51 +14,9 @@ namespace {
 constexpr uint32_t kTableVersion = 1;
 constexpr std::string_view kVersionKey = "V";
 constexpr std::string_view kStoreIdKey = "S";
-constexpr std::string_view kLastPackKey = "P";
 constexpr std::string_view kEntryPrefix = "L";
-constexpr uint8_t kDamagedFlag = 1;
 constexpr size_t kEntriesPerSlice = 32768;  // 2 MiB of them, some milliseconds
 constexpr size_t kMaxRemembered = 4096;
-
-using EntryKey = std::array<std::byte, 33>;
-using EntryValue = std::array<std::byte, 21>;
-
-EntryKey key_of(const ChunkId& id) {
-  EntryKey key;
-  key[0] = std::byte('L');
-  std::ranges::copy(id.bytes, key.begin() + 1);
-  return key;
-}
-
-EntryValue encode(const LocationTable::Entry& entry) {
-  EntryValue value;
-  store_le(&value[0], entry.location.pack);
-  store_le(&value[8], entry.location.offset);
-  store_le(&value[16], entry.location.record_bytes);
-  store_le(&value[20], entry.damaged ? kDamagedFlag : uint8_t(0));
-  return value;
-}
-
-Result<LocationTable::Entry> decode(const ChunkId& id, std::span<const std::byte> value) {
-  ByteReader reader(value);
-  LocationTable::Entry entry;
-  entry.location.pack = reader.number<uint64_t>();
-  entry.location.offset = reader.number<uint64_t>();
-  entry.location.record_bytes = reader.number<uint32_t>();
-  entry.damaged = reader.number<uint8_t>() != 0;
-  if (!reader.finished() || entry.location.record_bytes > kMaxRecordBytes ||
-      entry.location.record_bytes < kRecordHeaderBytes || entry.location.offset > kMaxPackBytes) {
-    return Error{Fault::kDamaged, 0, fmt::format("chunk {}: impossible location", to_hex(id))};
-  }
-  return entry;
-}
-
-Result<std::optional<LocationTable::Entry>> find(LmdbReader& reader, const ChunkId& id) {
-  TRY_ASSIGN(auto value, reader.get(key_of(id)));
-  if (!value) return std::optional<LocationTable::Entry>();
-  TRY_ASSIGN(LocationTable::Entry entry, decode(id, *value));
-  return std::optional(entry);
-}
 
 }  // namespace
 
@@ -106,32 +66,57 @@ Result<void> LocationTable::initialize(Machine& machine) {
 Result<std::optional<LocationTable::Entry>> LocationTable::lookup(const ChunkId& id) {
   std::optional<Entry> entry;
   TRY(environment_->view([&](LmdbReader& reader) -> Result<void> {
-    TRY_ASSIGN(entry, find(reader, id));
+    TRY_ASSIGN(entry, find_location(reader, id));
     return {};
   }));
   if (entry && remembered_damaged(id, entry->location)) entry->damaged = true;
   return entry;
 }
 
-Result<void> LocationTable::enter(std::span<const LocatedObject> objects) {
+Result<std::optional<PackLocation>> LocationTable::lookup_to_keep(const ChunkId& id) {
+  std::optional<PackLocation> found;
+  TRY(environment_->view([&](LmdbReader& reader) -> Result<void> {
+    TRY_ASSIGN(auto entry, find_location(reader, id));
+    if (!entry || entry->damaged) return {};
+    TRY_ASSIGN(auto pack, find_pack(reader, entry->location.pack));
+    if (!pack || !pack->condemned) found = entry->location;
+    return {};
+  }));
+  if (found && remembered_damaged(id, *found)) found.reset();
+  return found;
+}
+
+Result<std::vector<uint64_t>> LocationTable::enter(std::span<const LocatedObject> objects) {
   std::vector<const LocatedObject*> sorted;
+  std::set<uint64_t> packs;
   sorted.reserve(objects.size());
-  for (const LocatedObject& object : objects) sorted.push_back(&object);
+  for (const LocatedObject& object : objects) {
+    sorted.push_back(&object);
+    packs.insert(object.location.pack);
+  }
   std::ranges::sort(sorted, {}, &LocatedObject::id);
-  return environment_->update([&](LmdbWriter& writer) -> Result<void> {
+  std::vector<uint64_t> refused;
+  TRY(environment_->update([&](LmdbWriter& writer) -> Result<void> {
+    refused.clear();
+    for (uint64_t pack : packs) {
+      TRY_ASSIGN(auto record, find_pack(writer, pack));
+      if (!record || record->condemned) refused.push_back(pack);
+    }
+    if (!refused.empty()) return {};
     for (const LocatedObject* object : sorted) {
-      TRY(writer.put(key_of(object->id), encode({.location = object->location})));
+      TRY(writer.put(location_key(object->id), encode_location({.location = object->location})));
     }
     return {};
-  });
+  }));
+  return refused;
 }
 
 void LocationTable::flag_damaged(const ChunkId& id, const PackLocation& location) {
   auto flagged = environment_->update([&](LmdbWriter& writer) -> Result<void> {
-    TRY_ASSIGN(auto entry, find(writer, id));
+    TRY_ASSIGN(auto entry, find_location(writer, id));
     if (!entry || entry->location != location || entry->damaged) return {};
     entry->damaged = true;
-    return writer.put(key_of(id), encode(*entry));
+    return writer.put(location_key(id), encode_location(*entry));
   });
   if (flagged.ok()) return;
   std::lock_guard lock(mutex_);
@@ -149,7 +134,7 @@ bool LocationTable::remembered_damaged(const ChunkId& id, const PackLocation& lo
 Result<void> LocationTable::for_each(
     const std::function<Result<void>(const ChunkId&, const Entry&)>& visit) {
   std::vector<std::pair<ChunkId, Entry>> slice;
-  EntryKey from = key_of({});
+  LocationKey from = location_key({});
   for (;;) {
     slice.clear();
     Result<void> outcome;
@@ -158,7 +143,7 @@ Result<void> LocationTable::for_each(
         if (slice.size() == kEntriesPerSlice) return false;
         ChunkId id;
         if (key.size() == from.size()) std::ranges::copy(key.subspan(1), id.bytes.begin());
-        auto entry = decode(id, value);
+        auto entry = decode_location(id, value);
         if (!entry.ok()) {
           outcome = std::move(entry.error());
           return false;
@@ -171,7 +156,7 @@ Result<void> LocationTable::for_each(
     TRY(std::move(outcome));
     if (slice.size() < kEntriesPerSlice) return {};
     // The key after the last one: ids are numbers of 32 bytes, the highest digit first.
-    from = key_of(slice.back().first);
+    from = location_key(slice.back().first);
     size_t digit = from.size() - 1;
     while (digit > 0 && from[digit] == std::byte(0xff)) from[digit--] = std::byte(0);
     if (digit == 0) return {};
@@ -183,23 +168,16 @@ Result<uint64_t> LocationTable::object_count() {
   uint64_t count = 0;
   TRY(environment_->view([&](LmdbReader& reader) -> Result<void> {
     TRY_ASSIGN(count, reader.count());
-    for (std::string_view key : {kVersionKey, kStoreIdKey, kLastPackKey}) {
+    for (std::string_view key : {kVersionKey, kStoreIdKey, kLastPackKey, kGenerationsKey}) {
       TRY_ASSIGN(auto other, reader.get(as_bytes(key)));
       if (other) count--;
     }
-    return {};
+    return reader.scan(as_bytes(kPackPrefix), {}, [&](auto, auto) {
+      count--;
+      return true;
+    });
   }));
   return count;
-}
-
-Result<uint64_t> LocationTable::allocate_pack() {
-  uint64_t pack = 0;
-  TRY(environment_->update([&](LmdbWriter& writer) -> Result<void> {
-    TRY_ASSIGN(auto last, writer.get(as_bytes(kLastPackKey)));
-    pack = (last ? ByteReader(*last).number<uint64_t>() : 0) + 1;
-    return writer.put(as_bytes(kLastPackKey), ByteWriter().number(pack).take());
-  }));
-  return pack;
 }
 
 }  // namespace casdisk

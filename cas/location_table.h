@@ -1,4 +1,5 @@
-// LocationTable: where every object of a store lies; shared by all processes that have it open.
+// LocationTable: where every object of a store lies, and which packs there are; shared by all
+// processes that have it open.
 //
 // An LMDB environment of its own, so that the large sorted commits of a seal delay nobody else.
 // Whatever is in it is durable. Safe to call from any thread. Keys begin with a type byte:
@@ -8,8 +9,14 @@
 //   "S"              store id, 16 random bytes, made with the table
 //   "P"              the last pack id that was given out, u64
 //   "L" id           pack u64, offset u64, record bytes u32, flags u8 (1: found damaged)
+//   "A" pack         what PackRecord says; the pack big-endian
+//   "G"              oldest generation u64, generation u64 (see below)
 //
-// Numbers are little-endian.
+// Numbers are little-endian otherwise.
+//
+// Garbage collection (pack_collector.h) counts *generations*. It condemns packs and begins a new
+// generation in one transaction. From then on nothing is entered in a condemned pack, and what lies
+// in one is not found by whoever wants to keep it. location_table_packs.cc has this half.
 #pragma once
 
 #include <functional>
@@ -39,11 +46,19 @@ class LocationTable {
   static Result<std::unique_ptr<LocationTable>> open(Machine& machine, const std::string& directory,
                                                      const LmdbOptions& options);
 
+  // As LmdbEnvironment::catch_up().
+  Result<void> catch_up() { return environment_->catch_up(); }
+
   Result<std::optional<Entry>> lookup(const ChunkId& id);
 
-  // Enters all or nothing, in one transaction; an older location of the same id is replaced.
+  // For whoever wants to rely on the copy from now on: only one that is not known to be damaged, in
+  // a pack that is not condemned.
+  Result<std::optional<PackLocation>> lookup_to_keep(const ChunkId& id);
+
+  // Enters all or nothing, in one transaction; an older location of the same id is replaced. Gives
+  // the packs that take nothing any more (condemned, or gone already): then nothing was entered.
   // REQUIRES: the bytes are synced, and so is the directory that names their pack.
-  Result<void> enter(std::span<const LocatedObject> objects);
+  Result<std::vector<uint64_t>> enter(std::span<const LocatedObject> objects);
 
   // Flags the entry if it still is `location`. When that cannot be written down, this table
   // remembers it for as long as it is open.
@@ -53,11 +68,50 @@ class LocationTable {
   // enter or change meanwhile may be seen or not. Stops at an error of visit's.
   Result<void> for_each(const std::function<Result<void>(const ChunkId&, const Entry&)>& visit);
 
-  // How many objects the table knows. Costs nothing.
+  // How many objects the table knows. Costs next to nothing.
   Result<uint64_t> object_count();
 
-  // A number that no pack of this store ever had.
+  // A number that no pack of this store ever had. From now on it takes records.
   Result<uint64_t> allocate_pack();
+
+  struct PackRecord {
+    uint64_t pack = 0;
+    bool condemned = false;
+  };
+  // All packs that take records or are condemned, by number.
+  Result<std::vector<PackRecord>> packs();
+  Result<bool> takes_records(uint64_t pack);
+  // 0: none was ever given out.
+  Result<uint64_t> last_pack();
+  // Registers packs that objects lie in and no record tells of, as allocate_pack() does: of a table
+  // that was rebuilt, say. Their numbers count as given out.
+  Result<void> adopt_packs(std::span<const uint64_t> packs);
+
+  // Of a work session (write_session.h), and the oldest of which there may be one.
+  struct Generations {
+    uint64_t oldest = 0;
+    uint64_t current = 0;
+  };
+  Result<Generations> generations();
+
+  // One transaction: condemns the packs, as far as there are records of them, and begins the next
+  // generation, which it gives.
+  Result<Generations> condemn(std::span<const uint64_t> packs);
+  // No session of a generation before this one is left.
+  Result<void> sessions_ended(uint64_t before);
+  // They take part again as if nothing had been.
+  Result<void> pardon(std::span<const uint64_t> packs);
+
+  struct Move {
+    ChunkId id;
+    PackLocation from, to;
+  };
+  // Each in so far as the object still lies at `from`. REQUIRES: as enter().
+  Result<void> move(std::span<const Move> moves);
+  // Forgets the objects that still lie there.
+  Result<void> remove(std::span<const LocatedObject> objects);
+  // Forgets condemned packs. REQUIRES: nothing lies in them.
+  Result<void> remove_packs(std::span<const uint64_t> packs);
 
   const StoreId& store_id() const { return store_id_; }
 

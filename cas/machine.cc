@@ -20,6 +20,14 @@ Result<std::optional<LockHolder>> SystemMachine::lock_holder(const std::string& 
   return FileLock::holder(path);
 }
 
+Result<FileLock> SystemMachine::share_lock(const std::string& path, const std::string& what) {
+  return FileLock::share(path, what);
+}
+
+Result<std::vector<int64_t>> SystemMachine::lock_sharers(const std::string& path) {
+  return FileLock::sharers(path);
+}
+
 int64_t SystemMachine::now_ns() {
   auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cas/kv/lmdb.h"
 #include "cas/os/file_lock.h"
@@ -27,6 +28,10 @@ class Machine {
                                 const std::string& note) = 0;
   virtual Result<std::optional<LockHolder>> lock_holder(const std::string& path) = 0;
 
+  // As FileLock::share and FileLock::sharers.
+  virtual Result<FileLock> share_lock(const std::string& path, const std::string& what) = 0;
+  virtual Result<std::vector<int64_t>> lock_sharers(const std::string& path) = 0;
+
   virtual int64_t now_ns() = 0;  // since 1970, UTC
   virtual uint64_t random() = 0;
 };
@@ -39,6 +44,8 @@ class SystemMachine : public Machine {
   Result<FileLock> lock(const std::string& path, const std::string& what,
                         const std::string& note) override;
   Result<std::optional<LockHolder>> lock_holder(const std::string& path) override;
+  Result<FileLock> share_lock(const std::string& path, const std::string& what) override;
+  Result<std::vector<int64_t>> lock_sharers(const std::string& path) override;
   int64_t now_ns() override;
   uint64_t random() override;
 };

@@ -86,6 +86,11 @@ bool PackReader::reaches(const PackLocation& location) {
   return size_bytes.ok() && location.offset + location.record_bytes <= size_bytes.value();
 }
 
+void PackReader::close(uint64_t pack) {
+  std::lock_guard lock(mutex_);
+  open_packs_.erase(pack);
+}
+
 Result<std::shared_ptr<const File>> PackReader::open_pack(uint64_t pack) {
   {
     std::lock_guard lock(mutex_);

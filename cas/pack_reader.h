@@ -39,6 +39,9 @@ class PackReader {
   // Whether the pack exists and reaches to the end of the record; nothing is read.
   bool reaches(const PackLocation& location);
 
+  // Lets go of the pack's file until somebody reads from it again.
+  void close(uint64_t pack);
+
  private:
   struct OpenPack {
     std::shared_ptr<const File> file;

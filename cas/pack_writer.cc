@@ -72,6 +72,17 @@ void PackWriter::abandon_current() {
   current_.reset();
 }
 
+uint64_t PackWriter::current_pack() const {
+  std::lock_guard lock(mutex_);
+  return current_ == nullptr ? 0 : current_->id;
+}
+
+void PackWriter::close(std::span<const uint64_t> packs) {
+  std::lock_guard lock(mutex_);
+  if (current_ == nullptr) return;
+  if (std::ranges::find(packs, current_->id) != packs.end()) current_.reset();
+}
+
 Result<void> PackWriter::sync() {
   std::vector<std::shared_ptr<Pack>> packs;
   bool names_unsynced = false;

@@ -38,6 +38,11 @@ class PackWriter {
   // error none of those not covered by an earlier success may be relied on.
   Result<void> sync();
 
+  // The pack that the next record goes to, if it fits; 0: none is open.
+  uint64_t current_pack() const;
+  // The next record goes to another pack than these.
+  void close(std::span<const uint64_t> packs);
+
  private:
   struct Pack {
     uint64_t id = 0;
@@ -65,7 +70,7 @@ class PackWriter {
   LocationTable& locations_;
   const uint64_t max_pack_bytes_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   // Guarded by mutex_.
   std::shared_ptr<Pack> current_;
   std::vector<std::shared_ptr<Pack>> unsynced_;

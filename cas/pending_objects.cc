@@ -1,5 +1,7 @@
 #include "cas/pending_objects.h"
 
+#include <algorithm>
+
 namespace casdisk {
 
 namespace {
@@ -79,6 +81,29 @@ void PendingObjects::lose_all() {
   std::lock_guard lock(mutex_);
   for (const auto& [id, location] : pending_) lost_.insert_or_assign(id, location);
   pending_.clear();
+}
+
+void PendingObjects::lose_in(std::span<const uint64_t> packs) {
+  std::lock_guard lock(mutex_);
+  std::erase_if(pending_, [&](const auto& object) {
+    if (std::ranges::find(packs, object.second.pack) == packs.end()) return false;
+    lost_.insert_or_assign(object.first, object.second);
+    return true;
+  });
+}
+
+void PendingObjects::clear() {
+  std::lock_guard lock(mutex_);
+  pending_.clear();
+  lost_.clear();
+}
+
+void PendingObjects::wait_for_claims() {
+  std::unique_lock lock(mutex_);
+  const std::vector<ChunkId> claimed(claimed_.begin(), claimed_.end());
+  for (const ChunkId& id : claimed) {
+    claim_ended_.wait(lock, [&] { return !claimed_.contains(id); });
+  }
 }
 
 void PendingObjects::lose(const ChunkId& id, const PackLocation& location) {

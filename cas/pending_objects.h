@@ -49,6 +49,12 @@ class PendingObjects {
   void registered(std::span<const LocatedObject> objects);
   // A sync failed: all that is pending is lost.
   void lose_all();
+  // What is pending in these packs is lost.
+  void lose_in(std::span<const uint64_t> packs);
+  // Nobody relies on any of it any more. REQUIRES: nothing is claimed.
+  void clear();
+  // Waits until what is claimed now is claimed no longer.
+  void wait_for_claims();
   // The pending copy at `location` turned out to be unreadable.
   void lose(const ChunkId& id, const PackLocation& location);
 

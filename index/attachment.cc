@@ -27,8 +27,10 @@ Result<std::shared_ptr<Volume>> open_attachment(Store& store, const VolumeName& 
   auto attachment = std::find_if(attachments.begin(), attachments.end(),
                                  [&](const Attachment& each) { return each.name == name; });
   if (attachment != attachments.end()) {
-    return CheckpointView::of(store, fmt::format("{}:{}", checkpoint.text(), name),
-                              attachment->root, attachment->size_bytes);
+    TRY_ASSIGN(auto volume, CheckpointView::of(store, fmt::format("{}:{}", checkpoint.text(), name),
+                                               attachment->root, attachment->size_bytes));
+    TRY_ASSIGN(FoundCheckpoint again, find_checkpoint(store, checkpoint));
+    return again.id == found.id ? std::move(volume) : open_attachment(store, checkpoint, name);
   }
   std::string names;
   for (const Attachment& each : attachments) names += " " + each.name;

@@ -11,7 +11,8 @@
 
 namespace casdisk {
 
-// Puts and syncs the content of `source`. kInvalid: the name is none, or the source is empty.
+// Puts and syncs the content of `source`. The caller is in a write session, until a checkpoint with
+// the attachment is recorded. kInvalid: the name is none, or the source is empty.
 Result<Attachment> store_attachment(Store& store, ImageSource& source, const std::string& name,
                                     unsigned threads, const ImageProgress& progress);
 

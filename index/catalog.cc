@@ -130,6 +130,70 @@ Result<std::optional<FallbackRecord>> CatalogReader::find_fallback(const Fallbac
   return std::optional(std::move(record).value());
 }
 
+Result<std::vector<OwnedCheckpoint>> CatalogReader::all_checkpoints() {
+  constexpr size_t kPrefixBytes = 9;  // 'N' and the uid
+  std::vector<OwnedCheckpoint> found;
+  Result<void> outcome;
+  TRY(reader_.scan(key_of('N'), {}, [&](auto key, auto value) {
+    if (key.size() < kPrefixBytes) {
+      outcome = Error{Fault::kDamaged, 0, "the name of a checkpoint has an impossible key"};
+      return false;
+    }
+    OwnedCheckpoint owned;
+    for (std::byte digit : key.subspan(1, 8))
+      owned.disk_uid = owned.disk_uid << 8 | uint64_t(digit);
+    owned.checkpoint.name = name_in(key, kPrefixBytes);
+    auto id = decode_id(value, fmt::format("checkpoint {}", owned.checkpoint.name));
+    if (!id.ok()) {
+      outcome = std::move(id.error());
+      return false;
+    }
+    owned.checkpoint.id = id.value();
+    found.push_back(std::move(owned));
+    return true;
+  }));
+  TRY(std::move(outcome));
+  return found;
+}
+
+Result<std::vector<CheckpointLink>> CatalogReader::checkpoint_links() {
+  std::vector<CheckpointLink> links;
+  Result<void> outcome;
+  TRY(reader_.scan(key_of('K'), {}, [&](auto key, auto value) {
+    auto id = decode_id(key.subspan(1), "the key of a checkpoint record");
+    auto record = decode_checkpoint(value);
+    if (!id.ok() || !record.ok()) {
+      outcome = id.ok() ? in_catalog(record.error(), "checkpoint " + to_hex(id.value()))
+                        : std::move(id.error());
+      return false;
+    }
+    CheckpointLink link{id.value(), record.value().parent, std::nullopt};
+    if (record.value().fallback) link.fallback = record.value().fallback->file;
+    links.push_back(link);
+    return true;
+  }));
+  TRY(std::move(outcome));
+  return links;
+}
+
+Result<std::vector<NamedFallback>> CatalogReader::fallbacks() {
+  std::vector<NamedFallback> found;
+  Result<void> outcome;
+  TRY(reader_.scan(key_of('F'), {}, [&](auto key, auto value) {
+    auto id = decode_id(key.subspan(1), "the key of a fallback record");
+    auto record = decode_fallback(value);
+    if (!id.ok() || !record.ok()) {
+      outcome = id.ok() ? in_catalog(record.error(), "fallback " + to_hex(id.value()))
+                        : std::move(id.error());
+      return false;
+    }
+    found.push_back({id.value(), std::move(record).value()});
+    return true;
+  }));
+  TRY(std::move(outcome));
+  return found;
+}
+
 Result<void> CatalogWriter::begin_uids() {
   return writer_.put(key_of('I', as_bytes("uid")), ByteWriter().number(uint64_t(1)).take());
 }
@@ -185,6 +249,16 @@ Result<bool> CatalogWriter::remove_checkpoint_name(uint64_t disk_uid, const std:
 
 Result<void> CatalogWriter::put_fallback(const FallbackId& id, const FallbackRecord& record) {
   return writer_.put(key_of('F', id.bytes), encode(record));
+}
+
+Result<void> CatalogWriter::remove_checkpoint_record(const ChunkId& id) {
+  TRY(writer_.remove(key_of('K', id.bytes)));
+  return {};
+}
+
+Result<void> CatalogWriter::remove_fallback(const FallbackId& id) {
+  TRY(writer_.remove(key_of('F', id.bytes)));
+  return {};
 }
 
 Result<void> Catalog::view(const std::function<Result<void>(CatalogReader&)>& body) const {

@@ -31,6 +31,22 @@ struct NamedCheckpoint {
   ChunkId id;
 };
 
+struct OwnedCheckpoint {
+  uint64_t disk_uid = 0;
+  NamedCheckpoint checkpoint;
+};
+
+struct CheckpointLink {
+  ChunkId id;
+  std::optional<ChunkId> parent;
+  std::optional<FallbackId> fallback;
+};
+
+struct NamedFallback {
+  FallbackId id;
+  FallbackRecord record;
+};
+
 class CatalogReader {
  public:
   explicit CatalogReader(LmdbReader& reader) : reader_(reader) {}
@@ -49,6 +65,12 @@ class CatalogReader {
   Result<CheckpointRecord> checkpoint(const ChunkId& id);
 
   Result<std::optional<FallbackRecord>> find_fallback(const FallbackId& id);
+
+  // Of all disks, in no particular order; with the uid of its disk.
+  Result<std::vector<OwnedCheckpoint>> all_checkpoints();
+  // All checkpoint records there are: their ids, and whom they descend from. Nothing is verified.
+  Result<std::vector<CheckpointLink>> checkpoint_links();
+  Result<std::vector<NamedFallback>> fallbacks();
 
  private:
   LmdbReader& reader_;
@@ -74,6 +96,10 @@ class CatalogWriter : public CatalogReader {
 
   Result<void> put_fallback(const FallbackId& id, const FallbackRecord& record);
 
+  // For garbage collection. REQUIRES: in this transaction nothing refers to it.
+  Result<void> remove_checkpoint_record(const ChunkId& id);
+  Result<void> remove_fallback(const FallbackId& id);
+
  private:
   LmdbWriter& writer_;
 };
@@ -84,6 +110,9 @@ class Catalog {
 
   Result<void> view(const std::function<Result<void>(CatalogReader&)>& body) const;
   Result<void> update(const std::function<Result<void>(CatalogWriter&)>& body) const;
+
+  // As LmdbEnvironment::catch_up().
+  Result<void> catch_up() const { return environment_.catch_up(); }
 
   // One-shot forms of the above.
   Result<HeadRecord> head(const std::string& disk) const;

@@ -33,26 +33,55 @@ Result<FoundCheckpoint> find_checkpoint(Store& store, const VolumeName& name) {
   }
 }
 
-Result<std::shared_ptr<CheckpointView>> CheckpointView::open(Store& store, const VolumeName& name) {
+Result<void> check_is_kept(CatalogReader& reader, const HeadRecord& head, const ChunkId& id,
+                           const CheckpointRecord& record) {
+  TRY_ASSIGN(auto named, reader.find_checkpoint(head.uid, record.name));
+  if (named == id) return {};
+  return no_checkpoint({record.disk, record.name});
+}
+
+static Result<Layers> pinned_checkpoint(Store& store, const VolumeName& name) {
   TRY_ASSIGN(FoundCheckpoint found, find_checkpoint(store, name));
-  const CheckpointRecord& record = found.record;
-  TRY_ASSIGN(Layers layers, store.sealed_layers(record.root, record.size_bytes, record.fallback));
+  for (;;) {
+    const CheckpointRecord& record = found.record;
+    TRY_ASSIGN(Layers layers, store.sealed_layers(record.root, record.size_bytes, record.fallback));
+    TRY(layers.pin->hold());
+    TRY_ASSIGN(FoundCheckpoint again, find_checkpoint(store, name));
+    if (again.id == found.id) return layers;
+    found = std::move(again);
+  }
+}
+
+Result<Layers> pinned_layers(Store& store, const VolumeName& name) {
+  if (name.is_checkpoint()) return pinned_checkpoint(store, name);
+  TRY_ASSIGN(HeadRecord head, store.catalog().head(name.disk));
+  if (!head.generations.empty() || head.origin) {
+    TRY(settle_disk(store, name.disk, SealWhat::kAll));
+    TRY_ASSIGN(head, store.catalog().head(name.disk));
+  }
+  for (;;) {
+    TRY_ASSIGN(Layers layers, store.sealed_layers(head.root, head.size_bytes, head.fallback));
+    TRY(layers.pin->hold());
+    const Entry root = head.root;
+    TRY_ASSIGN(head, store.catalog().head(name.disk));
+    if (head.root == root) return layers;
+  }
+}
+
+Result<std::shared_ptr<CheckpointView>> CheckpointView::open(Store& store, const VolumeName& name) {
+  TRY_ASSIGN(Layers layers, pinned_checkpoint(store, name));
   return std::shared_ptr<CheckpointView>(new CheckpointView(name.text(), std::move(layers)));
 }
 
 Result<std::shared_ptr<Volume>> CheckpointView::of_head(Store& store, const std::string& disk) {
-  TRY_ASSIGN(HeadRecord head, store.catalog().head(disk));
-  if (!head.generations.empty() || head.origin) {
-    TRY(settle_disk(store, disk, SealWhat::kAll));
-    TRY_ASSIGN(head, store.catalog().head(disk));
-  }
-  TRY_ASSIGN(Layers layers, store.sealed_layers(head.root, head.size_bytes, head.fallback));
+  TRY_ASSIGN(Layers layers, pinned_layers(store, {disk, {}}));
   return std::shared_ptr<Volume>(new CheckpointView(disk, std::move(layers)));
 }
 
 Result<std::shared_ptr<Volume>> CheckpointView::of(Store& store, const std::string& name,
                                                    const Entry& root, uint64_t size_bytes) {
   TRY_ASSIGN(Layers layers, store.sealed_layers(root, size_bytes, std::nullopt));
+  TRY(layers.pin->hold());
   return std::shared_ptr<Volume>(new CheckpointView(name, std::move(layers)));
 }
 

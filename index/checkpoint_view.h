@@ -21,7 +21,8 @@ class CheckpointView : public Volume {
   // A disk as it is at some moment of the call. What is not sealed is sealed first: kBusy as above.
   static Result<std::shared_ptr<Volume>> of_head(Store& store, const std::string& disk);
 
-  // Any sealed content, as a volume of that name.
+  // Any sealed content, as a volume of that name, pinned: whoever found it in the catalog looks
+  // afterwards whether it still is there.
   static Result<std::shared_ptr<Volume>> of(Store& store, const std::string& name,
                                             const Entry& root, uint64_t size_bytes);
 
@@ -47,12 +48,22 @@ class CheckpointView : public Volume {
   Layers layers_;
 };
 
-// The sealed checkpoint of that name, sealing it first if it is pending.
+// The sealed checkpoint of that name, sealing it first if it is pending. It may be removed, and
+// what only it had be collected, while one looks at it: whoever reads it pins it (pinned_layers),
+// and whoever makes a head of it looks once more in the transaction (check_is_kept).
 struct FoundCheckpoint {
   ChunkId id;
   CheckpointRecord record;
 };
 Result<FoundCheckpoint> find_checkpoint(Store& store, const VolumeName& name);
+
+// kNotFound when `head`'s disk has the checkpoint no more.
+Result<void> check_is_kept(CatalogReader& reader, const HeadRecord& head, const ChunkId& id,
+                           const CheckpointRecord& record);
+
+// The layers of a checkpoint or, sealed, of a disk at some moment of the call. They can be read for
+// as long as somebody has them, whatever is removed.
+Result<Layers> pinned_layers(Store& store, const VolumeName& name);
 
 Error no_checkpoint(const VolumeName& name);
 

@@ -216,7 +216,8 @@ class Disk : public Volume {
   // Changes (disk_change.cc).
   Result<void> check_may_change();
   Result<void> replace_with(const ChunkId& id, const CheckpointRecord& record);
-  Result<void> replace_content(const Content& content, Layers after);
+  using Check = std::function<Result<void>(CatalogReader&, const HeadRecord&)>;
+  Result<void> replace_content(const Content& content, const Check& check, Layers after);
   Result<void> remove_generations(const std::vector<std::shared_ptr<Generation>>& generations);
   Result<void> grow(uint64_t size_bytes);
   Result<void> shrink(uint64_t size_bytes, const SealOptions& options);

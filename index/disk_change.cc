@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "index/checkpoint_view.h"
 #include "index/disk.h"
 #include "index/resize.h"
 
@@ -47,10 +48,13 @@ Result<void> Disk::check_may_change() {
       fmt::format("disk {} has checkpoints that are not sealed yet; wait for them", name_)};
 }
 
+// In a transaction in which `check` holds. Requests that are still at the old root keep it pinned.
 // REQUIRES: change_mutex_ is held, and the gate; nobody is inside.
-Result<void> Disk::replace_content(const Content& content, Layers after) {
+Result<void> Disk::replace_content(const Content& content, const Check& check, Layers after) {
   auto before = layers();
-  TRY(update_head([&](CatalogWriter&, HeadRecord& head) -> Result<void> {
+  TRY(before->pin->hold());
+  TRY(update_head([&](CatalogWriter& writer, HeadRecord& head) -> Result<void> {
+    TRY(check(writer, head));
     set_content(head, content);
     drop_generations(head);
     return {};
@@ -87,7 +91,10 @@ Result<void> Disk::replace_with(const ChunkId& id, const CheckpointRecord& recor
   TRY_ASSIGN(Layers after, store_.sealed_layers(record.root, record.size_bytes, record.fallback));
   Held held(gate_);
   if (layers()->active) layers()->generations.front()->drain();
-  TRY(replace_content(content_of(id, record), std::move(after)));
+  auto is_kept = [&](CatalogReader& reader, const HeadRecord& head) {
+    return check_is_kept(reader, head, id, record);
+  };
+  TRY(replace_content(content_of(id, record), is_kept, std::move(after)));
   poisoned_ = false;
   return {};
 }
@@ -105,6 +112,7 @@ Result<void> Disk::resize(uint64_t size_bytes, const SealOptions& options) {
 // What is frozen keeps its size; the next generation has the new one. REQUIRES: seal_mutex_.
 Result<void> Disk::grow(uint64_t size_bytes) {
   // The tree is the seals', who wait; writes do not.
+  TRY_ASSIGN(const WriteSession session, store_.begin_session());
   TRY_ASSIGN(Tree tree, casdisk::resize(store_.chunks(), layers()->tree, chunks_for(size_bytes)));
   TRY(store_.chunks().sync());
   std::lock_guard lock(change_mutex_);
@@ -113,6 +121,8 @@ Result<void> Disk::grow(uint64_t size_bytes) {
   Layers after = *before;
   after.size_bytes = size_bytes;
   after.tree = tree;
+  after.pin = std::make_shared<TreePin>(store_.views(), tree);
+  TRY(before->pin->hold());
   std::shared_ptr<Generation> next;
   if (after.active) {
     TRY_ASSIGN(next, make_generation(size_bytes));
@@ -145,6 +155,7 @@ Result<void> Disk::shrink(uint64_t size_bytes, const SealOptions& options) {
   std::lock_guard lock(change_mutex_);
   TRY(check_may_cut());
   TRY(check_may_change());
+  TRY_ASSIGN(const WriteSession session, store_.begin_session());
   Held held(gate_);
   TRY_ASSIGN(auto tree, seal_everything(options));
   if (!tree) return Error{Fault::kIo, EINTR, "stopped"};
@@ -153,7 +164,8 @@ Result<void> Disk::shrink(uint64_t size_bytes, const SealOptions& options) {
   TRY(resize_head(store_, shrunk, size_bytes));
   TRY(store_.chunks().sync());
   TRY_ASSIGN(Layers after, store_.sealed_layers(shrunk.root, size_bytes, shrunk.fallback));
-  return replace_content(content_of(shrunk), std::move(after));
+  auto as_it_is = [](CatalogReader&, const HeadRecord&) { return Result<void>(); };
+  return replace_content(content_of(shrunk), as_it_is, std::move(after));
 }
 
 // All generations, the active one too. REQUIRES: the gate is held.

@@ -165,6 +165,7 @@ Result<SealEnd> Disk::seal_oldest(const SealOptions& options) {
     note_poison(flushed.error());
     return std::move(flushed.error());
   }
+  TRY_ASSIGN(const WriteSession session, store_.begin_session());
   TRY_ASSIGN(auto tree, seal_generation(oldest, options));
   if (!tree) return SealEnd::kStopped;
   TRY(store_.chunks().sync());
@@ -187,7 +188,8 @@ void Disk::bury(std::chrono::milliseconds at_most) {
 }
 
 // Publishes `tree` as the head's root with all that waited for it; `sealed` is the oldest
-// generation, or null where nothing was dirty. REQUIRES: seal_mutex_ is held.
+// generation, or null where nothing was dirty. Requests that are still at the old root keep it
+// pinned. REQUIRES: seal_mutex_ is held.
 Result<void> Disk::publish_seal(const std::shared_ptr<Generation>& sealed, const Tree& tree) {
   for (;;) {
     TRY_ASSIGN(bool published, try_to_publish(sealed, tree));
@@ -199,9 +201,11 @@ Result<void> Disk::publish_seal(const std::shared_ptr<Generation>& sealed, const
 // before change_mutex_ is taken, which a guest's write may wait for.
 Result<bool> Disk::try_to_publish(const std::shared_ptr<Generation>& sealed, const Tree& tree) {
   const auto begin = LayersGate::Clock::now();
+  TRY_ASSIGN(const WriteSession session, store_.begin_session());
   TRY_ASSIGN(HeadRecord seen, read_head());
   TRY_ASSIGN(auto made, make_cuts(store_.chunks(), seen, name_, tree, sealed.get()));
   if (!made.empty()) TRY(store_.chunks().sync());
+  if (sealed) TRY(layers()->pin->hold());
   std::lock_guard lock(change_mutex_);
   bool overtaken = false;
   auto publish = [&](CatalogWriter& writer, HeadRecord& head) -> Result<void> {
@@ -221,6 +225,7 @@ Result<bool> Disk::try_to_publish(const std::shared_ptr<Generation>& sealed, con
   if (!sealed) return true;
   Layers after = *layers();
   after.tree = tree;
+  after.pin = std::make_shared<TreePin>(store_.views(), tree);
   after.generations.pop_back();
   gate_.set(std::move(after));
   TRY(Generation::remove(*directory_, sealed->number()));

@@ -16,15 +16,15 @@ constexpr auto kCommitDelay = std::chrono::milliseconds(200);
 
 }  // namespace
 
-Fallback::Fallback(FileSystem& file_system, ChunkStore& chunks, Catalog& catalog,
+Fallback::Fallback(FileSystem& file_system, LocalStore& chunks, Catalog& catalog, Views& views,
                    const FallbackRecord& record, LogSink log)
     : file_system_(file_system),
       chunks_(chunks),
       catalog_(catalog),
+      views_(views),
       record_(record),
       id_(record.id()),
-      log_(std::move(log)),
-      table_root_(record.table_root) {}
+      log_(std::move(log)) {}
 
 Fallback::~Fallback() {
   {
@@ -35,9 +35,9 @@ Fallback::~Fallback() {
   if (worker_.joinable()) worker_.join();
 }
 
-Tree Fallback::table() const {
+PinnedTree Fallback::table() const {
   std::shared_lock lock(table_mutex_);
-  return Tree{table_root_, chunks_for(size_bytes())};
+  return {tree_of(table_root_), table_pin_};
 }
 
 Result<const File*> Fallback::file() {
@@ -58,17 +58,32 @@ Result<const File*> Fallback::file() {
   return static_cast<const File*>(file_.get());
 }
 
-Result<bool> Fallback::refresh() {
-  std::lock_guard commit_lock(commit_mutex_);
+Result<std::optional<FallbackRecord>> Fallback::recorded() {
   std::optional<FallbackRecord> record;
   TRY(catalog_.view([&](CatalogReader& reader) -> Result<void> {
     TRY_ASSIGN(record, reader.find_fallback(id_));
     return {};
   }));
-  std::unique_lock lock(table_mutex_);
-  if (!record || record->table_root == table_root_) return false;
-  table_root_ = record->table_root;
-  return true;
+  return record;
+}
+
+// Pinned, then looked up once more (views.h). Tables only grow: that ends.
+Result<bool> Fallback::refresh() {
+  std::lock_guard commit_lock(commit_mutex_);
+  TRY_ASSIGN(auto record, recorded());
+  if (!record || record->table_root == table().tree.root) return false;
+  for (;;) {
+    TRY_ASSIGN(Views::Pin pin, views_.pin(tree_of(record->table_root)));
+    const Entry root = record->table_root;
+    TRY_ASSIGN(record, recorded());
+    if (!record) return false;
+    if (record->table_root != root) continue;
+    std::unique_lock lock(table_mutex_);
+    table_root_ = root;
+    table_pin_.swap(pin);  // the old one goes without the lock
+    lock.unlock();
+    return true;
+  }
 }
 
 Result<void> Fallback::check_pin() {
@@ -96,6 +111,7 @@ void Fallback::want(uint64_t first_chunk, uint64_t count) {
 }
 
 void Fallback::work() {
+  std::optional<WriteSession> session;  // from the first chunk of a batch to its commit
   std::vector<Change> taken;
   auto give_up = [&](const Error& error) {
     log_("background ingestion stopped: " + describe(error));
@@ -114,6 +130,11 @@ void Fallback::work() {
       queue_.pop_front();
     }
     lock.unlock();
+    if (chunk && !session) {
+      auto begun = chunks_.begin_session();
+      if (!begun.ok()) return give_up(begun.error());
+      session.emplace(std::move(begun).value());
+    }
     if (chunk) {
       auto change = take_in(*chunk);
       if (!change.ok()) return give_up(change.error());
@@ -121,6 +142,7 @@ void Fallback::work() {
     }
     if (taken.size() >= kChunksPerCommit || (!chunk && !taken.empty())) {
       if (auto done = commit(std::exchange(taken, {})); !done.ok()) return give_up(done.error());
+      session.reset();
       std::lock_guard relock(queue_mutex_);
       queued_or_taken_.clear();
       queued_or_taken_.insert(queue_.begin(), queue_.end());
@@ -142,7 +164,8 @@ Result<Change> Fallback::take_in(uint64_t chunk) {
   return Change{chunk, Entry::of(id)};
 }
 
-// Other processes enter chunks too: whoever finds the table changed begins again from theirs.
+// Other processes enter chunks too: whoever finds the table changed begins again from theirs. In a
+// session that began before the chunks were put.
 Result<void> Fallback::commit(std::vector<Change> changes) {
   std::lock_guard commit_lock(commit_mutex_);
   std::sort(changes.begin(), changes.end(),
@@ -150,9 +173,10 @@ Result<void> Fallback::commit(std::vector<Change> changes) {
   changes.erase(std::unique(changes.begin(), changes.end(),
                             [](const Change& a, const Change& b) { return a.chunk == b.chunk; }),
                 changes.end());
-  for (Entry base = table().root;;) {
-    TRY_ASSIGN(Tree edited, edit(chunks_, Tree{base, chunks_for(size_bytes())}, changes));
+  for (Entry base = table().tree.root;;) {
+    TRY_ASSIGN(Tree edited, edit(chunks_, tree_of(base), changes));
     TRY(chunks_.sync());
+    TRY_ASSIGN(Views::Pin pin, views_.pin(edited));
     bool published = false;
     TRY(catalog_.update([&](CatalogWriter& writer) -> Result<void> {
       TRY_ASSIGN(auto current, writer.find_fallback(id_));
@@ -166,6 +190,8 @@ Result<void> Fallback::commit(std::vector<Change> changes) {
     if (!published) continue;
     std::unique_lock lock(table_mutex_);
     table_root_ = edited.root;
+    table_pin_.swap(pin);
+    lock.unlock();
     return {};
   }
 }
@@ -174,6 +200,7 @@ Result<void> Fallback::ingest_all(uint64_t end_chunk, unsigned threads,
                                   const std::function<void(uint64_t bytes)>& progress) {
   std::vector<uint64_t> missing;
   auto take_missing = [&]() -> Result<void> {
+    TRY_ASSIGN(const WriteSession session, chunks_.begin_session());
     std::vector<Change> changes(missing.size());
     TRY(parallel_for(missing.size(), threads, [&](size_t i) -> Result<void> {
       TRY_ASSIGN(changes[i], take_in(missing[i]));
@@ -185,7 +212,8 @@ Result<void> Fallback::ingest_all(uint64_t end_chunk, unsigned threads,
   };
   for (uint64_t first = 0; first < end_chunk; first += kChunksPerCommit) {
     uint64_t count = std::min<uint64_t>(kChunksPerCommit, end_chunk - first);
-    TRY(walk(chunks_, table(), first, count, [&](const EntryRun& run) {
+    const PinnedTree table = this->table();
+    TRY(walk(chunks_, table.tree, first, count, [&](const EntryRun& run) {
       for (uint64_t i = 0; i < run.count && run.entry.state == EntryState::kAbsent; i++) {
         missing.push_back(run.first + i);
       }

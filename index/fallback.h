@@ -20,18 +20,26 @@
 #include <unordered_set>
 #include <vector>
 
-#include "cas/chunk_store.h"
+#include "cas/local_store.h"
 #include "cas/os/file.h"
 #include "index/catalog.h"
 #include "index/tree.h"
+#include "index/views.h"
 
 namespace casdisk {
 
 using LogSink = std::function<void(const std::string&)>;
 
+// A tree that stays whole for as long as the pin is held.
+struct PinnedTree {
+  Tree tree;
+  Views::Pin pin;
+};
+
 class Fallback {
  public:
-  Fallback(FileSystem& file_system, ChunkStore& chunks, Catalog& catalog,
+  // All but `record` and `log` outlive it. It has no table yet: refresh() gives it one.
+  Fallback(FileSystem& file_system, LocalStore& chunks, Catalog& catalog, Views& views,
            const FallbackRecord& record, LogSink log);
   ~Fallback();
 
@@ -40,7 +48,7 @@ class Fallback {
   const std::string& path() const { return record_.path; }
 
   // What of the file is in the store: absent means that the file must be asked.
-  Tree table() const;
+  PinnedTree table() const;
 
   // Takes over what other processes have entered since; false when that was nothing. To be tried
   // when the file fails: the chunks may not need it any more.
@@ -66,18 +74,23 @@ class Fallback {
   void work();
   Result<Change> take_in(uint64_t chunk);
   Result<void> commit(std::vector<Change> changes);
+  Result<std::optional<FallbackRecord>> recorded();
+  Tree tree_of(const Entry& root) const { return {root, chunks_for(size_bytes())}; }
 
   // Fixed after construction.
   FileSystem& file_system_;
-  ChunkStore& chunks_;
+  LocalStore& chunks_;
   Catalog& catalog_;
+  Views& views_;
   FallbackRecord record_;
   FallbackId id_;
   LogSink log_;
 
   std::mutex commit_mutex_;  // one change of the table at a time; taken before table_mutex_
   mutable std::shared_mutex table_mutex_;
-  Entry table_root_;  // guarded by table_mutex_
+  // Guarded by table_mutex_.
+  Entry table_root_;
+  Views::Pin table_pin_;
 
   std::mutex file_mutex_;
   std::unique_ptr<File> file_;  // set once, guarded by file_mutex_

@@ -18,6 +18,7 @@ Result<void> import_image(Store& store, ImageSource& source, const std::string& 
   }));
 
   if (auto known = source.size_bytes()) TRY(store.check_overlay_size(*known));
+  TRY_ASSIGN(const WriteSession session, store.begin_session());
   TRY_ASSIGN(ImageTree image, put_image(store.chunks(), source, threads, progress));
   CheckpointRecord record;
   record.root = image.tree.root;

@@ -18,6 +18,7 @@
 #include "index/fallback.h"
 #include "index/generation.h"
 #include "index/tree.h"
+#include "index/views.h"
 #include "index/volume.h"
 
 namespace casdisk {
@@ -29,6 +30,7 @@ struct Layers {
   std::vector<std::shared_ptr<Generation>> generations;  // newest first
   bool active = false;  // the newest generation takes writes; otherwise all are frozen
   Tree tree;
+  std::shared_ptr<TreePin> pin;        // of `tree`; null where nothing is ever collected
   std::shared_ptr<Fallback> fallback;  // null: none
   uint64_t fallback_limit_bytes = 0;   // 0 without a fallback
 

@@ -88,17 +88,17 @@ class ExtentWalk {
   Result<void> in_table(uint64_t from, uint64_t to) {
     uint64_t first = from / kChunkBytes, last = (to - 1) / kChunkBytes;
     Result<void> outcome;
-    TRY(walk(*layers_.chunks, layers_.fallback->table(), first, last - first + 1,
-             [&](const EntryRun& run) {
-               uint64_t part_from = std::max(from, run.first * kChunkBytes);
-               uint64_t part_to = std::min(to, (run.first + run.count) * kChunkBytes);
-               if (run.entry.state == EntryState::kAbsent) {
-                 outcome = in_file_or_refreshed_table(part_from, part_to);
-               } else {
-                 add(part_from, part_to, run.entry.state == EntryState::kZero);
-               }
-               return outcome.ok() && !stopped_;
-             }));
+    const PinnedTree table = layers_.fallback->table();
+    TRY(walk(*layers_.chunks, table.tree, first, last - first + 1, [&](const EntryRun& run) {
+      uint64_t part_from = std::max(from, run.first * kChunkBytes);
+      uint64_t part_to = std::min(to, (run.first + run.count) * kChunkBytes);
+      if (run.entry.state == EntryState::kAbsent) {
+        outcome = in_file_or_refreshed_table(part_from, part_to);
+      } else {
+        add(part_from, part_to, run.entry.state == EntryState::kZero);
+      }
+      return outcome.ok() && !stopped_;
+    }));
     return outcome;
   }
 

@@ -158,11 +158,11 @@ Result<void> ReadPlan::place_absent(uint64_t offset, std::span<std::byte> into) 
   uint64_t first = offset / kChunkBytes, last = (offset + below.size() - 1) / kChunkBytes;
   gaps_.push_back({offset, below});
   Result<void> placed;
-  TRY(walk(*layers_.chunks, layers_.fallback->table(), first, last - first + 1,
-           [&](const EntryRun& run) {
-             placed = place_run(run, true);
-             return placed.ok();
-           }));
+  const PinnedTree table = layers_.fallback->table();
+  TRY(walk(*layers_.chunks, table.tree, first, last - first + 1, [&](const EntryRun& run) {
+    placed = place_run(run, true);
+    return placed.ok();
+  }));
   gaps_.pop_back();
   return placed;
 }

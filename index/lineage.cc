@@ -12,6 +12,8 @@
 namespace casdisk {
 namespace {
 
+constexpr int kMaxForkTries = 10;  // of a disk that is sealed meanwhile
+
 Result<FallbackRecord> pin_fallback(Store& store, const std::string& path) {
   FallbackRecord record;
   auto canonical = store.file_system().canonical(path);
@@ -108,21 +110,45 @@ static Result<bool> fork_sealed_head(Store& store, const std::string& source,
   return is_sealed;
 }
 
-// The new size needs the content to be sealed: its last chunk may change.
-static Result<void> fork_resized(Store& store, const VolumeName& source, const std::string& name,
-                                 uint64_t size_bytes) {
-  HeadRecord head;
+// The new size needs the content to be sealed: its last chunk may change. Entered only if the
+// source still is what it was made of; false: it is not.
+static Result<bool> try_fork_resized(Store& store, const VolumeName& source,
+                                     const std::string& name, uint64_t size_bytes) {
+  TRY_ASSIGN(const WriteSession session, store.begin_session());
+  TRY_ASSIGN(const Layers pinned, pinned_layers(store, source));
+  HeadRecord from;
+  HeadRecord made;
   if (source.is_checkpoint()) {
     TRY_ASSIGN(FoundCheckpoint found, find_checkpoint(store, source));
-    head = head_with(content_of(found.id, found.record));
+    made = head_with(content_of(found.id, found.record));
   } else {
-    TRY(settle_disk(store, source.disk, SealWhat::kAll));
-    TRY_ASSIGN(HeadRecord from, store.catalog().head(source.disk));
-    head = head_with(content_of(from));
+    TRY_ASSIGN(from, store.catalog().head(source.disk));
+    made = head_with(content_of(from));
   }
-  TRY(resize_head(store, head, size_bytes));
+  TRY(resize_head(store, made, size_bytes));
   TRY(store.chunks().sync());
-  return add_disk(store, name, {std::move(head), std::nullopt, std::nullopt});
+  bool is_same = false;
+  TRY(store.catalog().update([&](CatalogWriter& writer) -> Result<void> {
+    TRY_ASSIGN(HeadRecord now, writer.head(source.disk));
+    if (source.is_checkpoint()) {
+      TRY_ASSIGN(auto id, writer.find_checkpoint(now.uid, source.checkpoint));
+      is_same = id == made.parent;
+    } else {
+      is_same = now.uid == from.uid && now.root == from.root;
+    }
+    if (!is_same) return {};
+    return enter_disk(writer, store, name, {made, std::nullopt, std::nullopt});
+  }));
+  return is_same;
+}
+
+static Result<void> fork_resized(Store& store, const VolumeName& source, const std::string& name,
+                                 uint64_t size_bytes) {
+  for (int i = 0; i < kMaxForkTries; i++) {
+    TRY_ASSIGN(const bool forked, try_fork_resized(store, source, name, size_bytes));
+    if (forked) return {};
+  }
+  return replaced(source.text());
 }
 
 Result<void> fork_disk(Store& store, const VolumeName& source, const std::string& name,
@@ -154,8 +180,9 @@ static Result<void> roll_back_closed(Store& store, const VolumeName& checkpoint,
                                      const FoundCheckpoint& found) {
   TRY_ASSIGN(HeadRecord before, store.catalog().head(checkpoint.disk));
   TRY_ASSIGN(FileLock lease, store.lease(checkpoint.disk, before.uid));
-  auto roll_back = [&](CatalogWriter&, HeadRecord& head) -> Result<void> {
+  auto roll_back = [&](CatalogWriter& writer, HeadRecord& head) -> Result<void> {
     if (!head.pending.empty()) return replaced(checkpoint.disk);
+    TRY(check_is_kept(writer, head, found.id, found.record));
     set_content(head, content_of(found.id, found.record));
     drop_generations(head);
     return {};

@@ -52,6 +52,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreO
   LocalStoreOptions chunk_options;
   chunk_options.reserve = reserve;
   chunk_options.machine = store->machine_.get();
+  chunk_options.needs_sessions = true;
   chunk_options.codec = store->codec_;
   chunk_options.cache_bytes = options.cache_bytes;
   TRY_ASSIGN(store->chunks_, LocalStore::open(*store->file_system_, path, chunk_options));
@@ -59,6 +60,8 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreO
   TRY_ASSIGN(store->meta_, store->machine_->open_environment(
                                path + "/meta", {kMetaMapBytes, make_room_with(reserve)}));
   store->catalog_ = std::make_unique<Catalog>(*store->meta_);
+  TRY_ASSIGN(store->views_, Views::open(*store->machine_, *store->directory_, reserve,
+                                        fmt::format("{:016x}", store->random())));
   return store;
 }
 
@@ -74,6 +77,12 @@ Result<FileLock> Store::lease(const std::string& disk, uint64_t uid) {
 
 Result<std::optional<LockHolder>> Store::lease_holder(uint64_t uid) const {
   return machine_->lock_holder(lease_path(uid));
+}
+
+Result<FileLock> Store::gc_lock() {
+  return with_reserve(reserve_.get(), [&] {
+    return machine_->lock(path_ + "/sessions/gc", "garbage collection", "");
+  });
 }
 
 void Store::drop_lease_file(uint64_t uid) {
@@ -159,8 +168,9 @@ Result<std::shared_ptr<Fallback>> Store::fallback(const FallbackId& id) {
     return Error{Fault::kDamaged, 0,
                  fmt::format("fallback {} is named by a disk and not in the catalog", to_hex(id))};
   }
-  auto shared =
-      std::make_shared<Fallback>(*file_system_, *chunks_, *catalog_, *record, options_.log);
+  auto shared = std::make_shared<Fallback>(*file_system_, *chunks_, *catalog_, *views_, *record,
+                                           options_.log);
+  TRY(shared->refresh());
   if (!options_.background_work) shared->ingest_on_demand_only();
   fallbacks_[id] = shared;
   return shared;
@@ -173,6 +183,7 @@ Result<Layers> Store::sealed_layers(const Entry& root, uint64_t size_bytes,
   layers.chunks = chunks_.get();
   layers.size_bytes = size_bytes;
   layers.tree = Tree{root, chunks_for(size_bytes)};
+  layers.pin = std::make_shared<TreePin>(*views_, layers.tree);
   if (fallback_use) {
     TRY_ASSIGN(layers.fallback, fallback(fallback_use->file));
     if (fallback_use->limit_bytes > layers.fallback->size_bytes()) {

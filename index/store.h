@@ -6,6 +6,8 @@
 //   meta/         heads, checkpoints, fallbacks               (LMDB, catalog.h)
 //   disks/<uid>/  the generations of a disk that has unsealed writes
 //   reserve       space for what a full store must still do   (cas/)
+//   sessions/     locks of those who are putting chunks       (cas/write_session.h)
+//   views/        locks and roots of those who read           (views.h)
 //   leases/<uid>  locked by the process that has the disk open
 //
 // One Store per directory and process, opened after fork. Safe to call from any thread.
@@ -25,6 +27,7 @@
 #include "index/catalog.h"
 #include "index/fallback.h"
 #include "index/layers.h"
+#include "index/views.h"
 #include "index/write_behind.h"
 
 namespace casdisk {
@@ -65,6 +68,9 @@ class Store {
   FileSystem& file_system() { return *file_system_; }
   ChunkStore& chunks() { return *chunks_; }
   LocalStore& local_chunks() { return *chunks_; }
+  // Spans all puts of a unit of work and the transaction that publishes (cas/write_session.h).
+  Result<WriteSession> begin_session() { return chunks_->begin_session(); }
+  Views& views() { return *views_; }
   Catalog& catalog() { return *catalog_; }
   SpaceReserve& reserve() { return *reserve_; }
   // Of all disks' overlays; null: none.
@@ -83,6 +89,8 @@ class Store {
   Result<std::optional<LockHolder>> lease_holder(uint64_t uid) const;
   const StoreOptions& options() const { return options_; }
   void drop_lease_file(uint64_t uid);  // of a disk that is gone
+  // Of the one process that collects garbage. kBusy.
+  Result<FileLock> gc_lock();
 
   // The directory of a disk's generations, made if `create`; nullptr when there is none.
   Result<std::unique_ptr<Directory>> disk_directory(uint64_t uid, bool create);
@@ -96,7 +104,7 @@ class Store {
 
   Result<std::shared_ptr<Fallback>> fallback(const FallbackId& id);
 
-  // The layers under a head or a checkpoint: everything but generations.
+  // The layers under a head or a checkpoint: everything but generations. Their pin is not held.
   Result<Layers> sealed_layers(const Entry& root, uint64_t size_bytes,
                                const std::optional<FallbackUse>& fallback);
 
@@ -115,6 +123,7 @@ class Store {
   std::unique_ptr<LocalStore> chunks_;
   std::unique_ptr<LmdbEnvironment> meta_;
   std::unique_ptr<Catalog> catalog_;
+  std::unique_ptr<Views> views_;
   WriteBehind write_behind_;
 
   std::mutex fallbacks_mutex_;

@@ -3,24 +3,9 @@
 #include <algorithm>
 
 #include "index/checkpoint_view.h"
-#include "index/disk.h"
 
 namespace casdisk {
 namespace {
-
-// The sealed layers of a checkpoint or head.
-Result<Layers> layers_of(Store& store, const VolumeName& name) {
-  if (name.is_checkpoint()) {
-    TRY_ASSIGN(FoundCheckpoint found, find_checkpoint(store, name));
-    return store.sealed_layers(found.record.root, found.record.size_bytes, found.record.fallback);
-  }
-  TRY_ASSIGN(HeadRecord head, store.catalog().head(name.disk));
-  if (!head.generations.empty() || head.origin) {
-    TRY(settle_disk(store, name.disk, SealWhat::kAll));
-    TRY_ASSIGN(head, store.catalog().head(name.disk));
-  }
-  return store.sealed_layers(head.root, head.size_bytes, head.fallback);
-}
 
 class RangeJoiner {
  public:
@@ -62,8 +47,8 @@ bool same_fallback(const Layers& before, const Layers& after) {
 
 Result<void> diff_volumes(Store& store, const VolumeName& before_name, const VolumeName& after_name,
                           const std::function<bool(const DiffRange&)>& visit) {
-  TRY_ASSIGN(Layers before, layers_of(store, before_name));
-  TRY_ASSIGN(Layers after, layers_of(store, after_name));
+  TRY_ASSIGN(Layers before, pinned_layers(store, before_name));
+  TRY_ASSIGN(Layers after, pinned_layers(store, after_name));
   RangeJoiner joiner(visit);
   uint64_t end_bytes = std::max(before.size_bytes, after.size_bytes);
   Result<void> outcome;

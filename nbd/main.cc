@@ -29,6 +29,8 @@ constexpr Command kCommands[] = {
     {"status", "show who serves the disks, and what they do", status_syntax, run_status},
     {"detach", "end the connections of a disk's clients", detach_syntax, run_detach},
     {"rm", "remove a disk or a checkpoint", rm_syntax, run_rm},
+    {"prune", "remove checkpoints that no rule keeps", prune_syntax, run_prune},
+    {"gc", "give back the space of what is no longer needed", gc_syntax, run_gc},
     {"export", "write a disk or a checkpoint to an image", export_syntax, run_export},
     {"verify", "read everything and name what is damaged", verify_syntax, run_verify},
     {"ingest", "take all of a disk's fallback into the store", ingest_syntax, run_ingest},

@@ -56,22 +56,35 @@ bool is_current(int descriptor, const std::string& path) {
          locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
 }
 
-// The pid that the lock's file names is true for as long as the kernel knows of a lock on it.
+// The processes that hold a lock of the kind, "WRITE" or "READ", on the file, as the kernel says.
 // Its lines: "1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF", the pid and the inode in decimal.
-bool is_locked(uint64_t inode, int64_t pid) {
+std::vector<int64_t> pids_of_locks(uint64_t inode, const char* kind) {
+  std::vector<int64_t> pids;
   std::FILE* locks = std::fopen("/proc/locks", "re");
-  if (locks == nullptr) return false;
-  const std::string holder = fmt::format(" WRITE {} ", pid);
+  if (locks == nullptr) return pids;
   const std::string file = fmt::format(":{} ", inode);
-  bool found = false;
+  const std::string before_pid = fmt::format(" {} ", kind);
   char line[256];
-  while (!found && std::fgets(line, sizeof(line), locks) != nullptr) {
+  while (std::fgets(line, sizeof(line), locks) != nullptr) {
     std::string_view text = line;
-    found = text.find(" FLOCK ") != text.npos && text.find(holder) != text.npos &&
-            text.find(file) != text.npos;
+    const size_t at = text.find(before_pid);
+    if (at == text.npos || text.find(" FLOCK ") == text.npos || text.find(file) == text.npos) {
+      continue;
+    }
+    int64_t pid = 0;
+    const char* digits = text.data() + at + before_pid.size();
+    if (std::from_chars(digits, text.data() + text.size(), pid).ec == std::errc()) {
+      pids.push_back(pid);
+    }
   }
   std::fclose(locks);
-  return found;
+  return pids;
+}
+
+// The pid that the lock's file names is true for as long as the kernel knows of a lock on it.
+bool is_locked(uint64_t inode, int64_t pid) {
+  const auto pids = pids_of_locks(inode, "WRITE");
+  return std::find(pids.begin(), pids.end(), pid) != pids.end();
 }
 
 }  // namespace
@@ -88,22 +101,37 @@ Result<std::optional<LockHolder>> FileLock::holder(const std::string& path) {
   return holder;
 }
 
-Result<FileLock> FileLock::acquire(const std::string& path, const std::string& what,
-                                   const std::string& note) {
-  CHECK(note.size() < kMaxHolderBytes / 2 && note.find('\n') == note.npos);
+Result<FileLock> FileLock::lock(const std::string& path, const std::string& what, int operation) {
   for (;;) {
     int descriptor =
         retry_interrupted([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600); });
     if (descriptor < 0) return os_error(errno, path);
     FileLock lock(descriptor);
-    if (retry_interrupted([&] { return ::flock(descriptor, LOCK_EX | LOCK_NB); }) != 0) {
+    if (retry_interrupted([&] { return ::flock(descriptor, operation | LOCK_NB); }) != 0) {
       if (errno == EWOULDBLOCK) return busy(descriptor, what);
       return os_error(errno, path + ": lock");
     }
-    if (!is_current(descriptor, path)) continue;
-    write_holder(descriptor, note);
-    return lock;
+    if (is_current(descriptor, path)) return lock;
   }
+}
+
+Result<FileLock> FileLock::acquire(const std::string& path, const std::string& what,
+                                   const std::string& note) {
+  CHECK(note.size() < kMaxHolderBytes / 2 && note.find('\n') == note.npos);
+  TRY_ASSIGN(FileLock acquired, lock(path, what, LOCK_EX));
+  write_holder(acquired.descriptor_, note);
+  return acquired;
+}
+
+Result<FileLock> FileLock::share(const std::string& path, const std::string& what) {
+  return lock(path, what, LOCK_SH);
+}
+
+Result<std::vector<int64_t>> FileLock::sharers(const std::string& path) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) == 0) return pids_of_locks(status.st_ino, "READ");
+  if (errno == ENOENT) return std::vector<int64_t>();
+  return os_error(errno, path);
 }
 
 FileLock::FileLock(FileLock&& other) noexcept

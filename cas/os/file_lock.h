@@ -1,4 +1,4 @@
-// FileLock: an exclusive lock on a file that dies with the process, however it dies.
+// FileLock: a lock on a file, exclusive or shared, that dies with the process, however it dies.
 //
 // flock(2) on a CLOEXEC descriptor of our own: not inherited across exec, and two holders within
 // one process exclude each other too. The holder's pid is written into the file for messages only.
@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cas/os/result.h"
 
@@ -31,6 +32,13 @@ class FileLock {
   // a try would make others fail. Holders in containers that /proc/locks does not show are missed.
   static Result<std::optional<LockHolder>> holder(const std::string& path);
 
+  // A lock that any number hold together, and nobody while somebody has acquired the file: kBusy.
+  // Leaves what is in the file as it is.
+  static Result<FileLock> share(const std::string& path, const std::string& what);
+
+  // The processes that share the lock on the file `path`, as far as /proc/locks shows them. For
+  // messages.
+  static Result<std::vector<int64_t>> sharers(const std::string& path);
   // Another kind of lock, let go of with `held` (machine.h).
   explicit FileLock(std::shared_ptr<void> held) : held_(std::move(held)) {}
 
@@ -40,6 +48,7 @@ class FileLock {
 
  private:
   explicit FileLock(int descriptor) : descriptor_(descriptor) {}
+  static Result<FileLock> lock(const std::string& path, const std::string& what, int operation);
   int descriptor_ = -1;
   std::shared_ptr<void> held_;
 };

@@ -74,6 +74,15 @@ Result<CutRequest> extras(Session& session, const Arguments& arguments, unsigned
   return request;
 }
 
+// Keeps attachments from being collected until the checkpoint is recorded.
+Result<std::optional<WriteSession>> attachment_session(Store& store, const Arguments& arguments) {
+  std::optional<WriteSession> begun;
+  if (arguments.texts("attach").empty()) return begun;
+  TRY_ASSIGN(WriteSession session, store.begin_session());
+  begun.emplace(std::move(session));
+  return begun;
+}
+
 struct HowToCheckpoint {
   unsigned threads = 1;
   bool wait = false;
@@ -120,6 +129,7 @@ Result<int> run_single(Session& session, const Arguments& arguments) {
   how.wait = arguments.has("wait");
   TRY_ASSIGN(Store * store, session.store());
   TRY_ASSIGN(DiskSummary disk, summarize_disk(*store, name.disk));
+  TRY_ASSIGN(auto attaching, attachment_session(*store, arguments));
   TRY_ASSIGN(CutRequest cut, extras(session, arguments, how.threads));
   cut.checkpoint = name.checkpoint;
   {
@@ -147,6 +157,7 @@ Result<int> run_group(Session& session, const Arguments& arguments, const std::s
   TRY_ASSIGN(wanted.threads, threads_of(arguments));
   wanted.wait = arguments.has("wait");
   TRY_ASSIGN(Store * store, session.store());
+  TRY_ASSIGN(auto attaching, attachment_session(*store, arguments));
   TRY_ASSIGN(wanted.cut, extras(session, arguments, wanted.threads));
   wanted.cut.checkpoint = group;
   std::chrono::microseconds held{};

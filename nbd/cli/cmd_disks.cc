@@ -92,7 +92,7 @@ Syntax rm_syntax() {
       .about =
           "Removes a disk with all its checkpoints, or one checkpoint, disk@checkpoint. Forks\n"
           "keep what they have. What was written and not sealed is free at once; chunks stay in\n"
-          "the store, where an import of the same finds them, until there is garbage collection.",
+          "the store, where an import of the same finds them, until the next `casdisk gc`.",
       .examples = "  casdisk rm web\n  casdisk rm web@monday\n"};
 }
 

@@ -32,8 +32,10 @@ Result<int> info_of_store(Session& session, Store& store) {
   TRY_ASSIGN(auto names, packs->list());
   uint64_t stored_bytes = 0, dirty_bytes = 0, checkpoint_count = 0, disk_bytes = 0;
   for (const std::string& name : names) {
-    TRY_ASSIGN(auto pack, packs->open(name, OpenMode::kRead));
-    TRY_ASSIGN(uint64_t pack_bytes, pack->allocated_bytes());
+    auto pack = packs->open(name, OpenMode::kRead);
+    if (!pack.ok() && pack.error().fault == Fault::kNotFound) continue;  // collected meanwhile
+    if (!pack.ok()) return std::move(pack.error());
+    TRY_ASSIGN(uint64_t pack_bytes, pack.value()->allocated_bytes());
     stored_bytes += pack_bytes;
   }
   for (const DiskSummary& disk : disks) {

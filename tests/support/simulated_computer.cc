@@ -34,13 +34,8 @@ class SimulatedMachine : public Machine {
 
   Result<FileLock> lock(const std::string& path, const std::string& what,
                         const std::string& note) override {
-    const size_t slash = path.rfind('/');
-    TRY_ASSIGN(auto directory, files_->open_directory(path.substr(0, std::max<size_t>(slash, 1))));
-    TRY_ASSIGN(auto file, directory->open(path.substr(slash + 1), OpenMode::kCreateAny));
-    auto held = computer_.locks()[path].lock();
-    if (held && !held->holder->is_over) {
-      return Error{Fault::kBusy, 0, fmt::format("{} is busy: held by pid {}", what, kPid)};
-    }
+    TRY(make_lock_file(path));
+    if (is_locked(path) || share_count(path) > 0) return busy(what);
     auto lock = std::make_shared<SimulatedComputer::Lock>(life_, note);
     computer_.locks()[path] = lock;
     return FileLock(std::shared_ptr<void>(std::move(lock)));
@@ -52,10 +47,47 @@ class SimulatedMachine : public Machine {
     return std::optional(LockHolder{kPid, held->note});
   }
 
+  Result<FileLock> share_lock(const std::string& path, const std::string& what) override {
+    TRY(make_lock_file(path));
+    if (is_locked(path)) return busy(what);
+    auto lock = std::make_shared<SimulatedComputer::Lock>(life_, "");
+    computer_.shared_locks()[path].push_back(lock);
+    return FileLock(std::shared_ptr<void>(std::move(lock)));
+  }
+
+  Result<std::vector<int64_t>> lock_sharers(const std::string& path) override {
+    return std::vector<int64_t>(share_count(path), kPid);
+  }
+
   int64_t now_ns() override { return int64_t(computer_.now_ns()); }
   uint64_t random() override { return computer_.dice()(); }
 
  private:
+  Result<void> make_lock_file(const std::string& path) {
+    const size_t slash = path.rfind('/');
+    TRY_ASSIGN(auto directory, files_->open_directory(path.substr(0, std::max<size_t>(slash, 1))));
+    TRY(directory->open(path.substr(slash + 1), OpenMode::kCreateAny));
+    return {};
+  }
+
+  bool is_locked(const std::string& path) {
+    auto held = computer_.locks()[path].lock();
+    return held && !held->holder->is_over;
+  }
+
+  size_t share_count(const std::string& path) {
+    auto& shared = computer_.shared_locks()[path];
+    std::erase_if(shared, [](const auto& weak) {
+      auto lock = weak.lock();
+      return !lock || lock->holder->is_over;
+    });
+    return shared.size();
+  }
+
+  static Error busy(const std::string& what) {
+    return {Fault::kBusy, 0, fmt::format("{} is busy: held by pid {}", what, kPid)};
+  }
+
   SimulatedComputer& computer_;
   const SimulatedComputer::LifePointer life_;
   const std::shared_ptr<FileSystem> files_;

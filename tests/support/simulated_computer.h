@@ -117,6 +117,8 @@ class SimulatedComputer {
     std::string note;
   };
   std::map<std::string, std::weak_ptr<Lock>>& locks() { return locks_; }
+  // Those that many have together.
+  std::map<std::string, std::vector<std::weak_ptr<Lock>>>& shared_locks() { return shared_locks_; }
 
  private:
   void end(const LifePointer& life);
@@ -134,6 +136,7 @@ class SimulatedComputer {
   uint64_t mount_id_ = 1;
   std::vector<LifePointer> lives_;
   std::map<std::string, std::weak_ptr<Lock>> locks_;
+  std::map<std::string, std::vector<std::weak_ptr<Lock>>> shared_locks_;
 
   SimulatedFaults faults_;
   SimulatedCounts counts_;

@@ -41,7 +41,7 @@ class FallbackTest : public testing::Test {
   }
   bool fully_ingested(const Fallback& fallback) {
     bool whole = true;
-    must(walk(store_->chunks(), fallback.table(), 0, fallback.table().chunk_count,
+    must(walk(store_->chunks(), fallback.table().tree, 0, fallback.table().tree.chunk_count,
               [&](const EntryRun& run) {
                 whole = whole && run.entry.state != EntryState::kAbsent;
                 return true;

@@ -22,6 +22,25 @@ TEST(FileLock, ExcludesAnotherHolderAndNamesIt) {
   EXPECT_OK(FileLock::acquire(directory / "lock", "disk web"));
 }
 
+TEST(FileLock, IsSharedByManyAndThenAcquiredByNobody) {
+  TemporaryDirectory directory;
+  std::optional<Result<FileLock>> first = FileLock::share(directory / "lock", "it");
+  std::optional<Result<FileLock>> second = FileLock::share(directory / "lock", "it");
+  ASSERT_OK(*first);
+  ASSERT_OK(*second);
+  EXPECT_EQ(FileLock::sharers(directory / "lock").value(),
+            (std::vector<int64_t>{::getpid(), ::getpid()}));
+  EXPECT_FAULT(FileLock::acquire(directory / "lock", "it"), Fault::kBusy);
+  first.reset();
+  EXPECT_FAULT(FileLock::acquire(directory / "lock", "it"), Fault::kBusy);
+  second.reset();
+  auto alone = FileLock::acquire(directory / "lock", "it");
+  ASSERT_OK(alone);
+  EXPECT_FAULT(FileLock::share(directory / "lock", "it"), Fault::kBusy);
+  EXPECT_TRUE(FileLock::sharers(directory / "lock").value().empty());
+  EXPECT_TRUE(FileLock::sharers(directory / "none").value().empty());
+}
+
 TEST(FileLock, MovesWithItsOwner) {
   TemporaryDirectory directory;
   auto first = FileLock::acquire(directory / "lock", "it");

@@ -19,6 +19,11 @@ std::unique_ptr<LocationTable> open(const TemporaryDirectory& directory) {
   return table.ok() ? std::move(table).value() : nullptr;
 }
 
+// Packs 1 to 8.
+void allocate_packs(LocationTable& table) {
+  for (int i = 0; i < 8; i++) EXPECT_OK(table.allocate_pack());
+}
+
 const ChunkId kId = hash_of(as_bytes("it"));
 const PackLocation kHere{7, 64, 1000};
 const PackLocation kThere{8, 4096, 900};
@@ -26,6 +31,7 @@ const PackLocation kThere{8, 4096, 900};
 TEST(LocationTable, EntersAllAndReplaces) {
   TemporaryDirectory directory;
   auto table = open(directory);
+  allocate_packs(*table);
   EXPECT_FALSE(table->lookup(kId).value());
   std::vector<LocatedObject> batch;
   for (uint64_t i = 0; i < 100; i++) {
@@ -48,6 +54,7 @@ TEST(LocationTable, EntersAllAndReplaces) {
 TEST(LocationTable, DamageIsRememberedUntilReplaced) {
   TemporaryDirectory directory;
   auto table = open(directory);
+  allocate_packs(*table);
   const LocatedObject here[] = {{kId, kHere}};
   ASSERT_OK(table->enter(here));
   table->flag_damaged(kId, kThere);  // another copy: not this one's business
@@ -129,11 +136,110 @@ TEST(LocationTable, CountsObjectsAndNothingElse) {
   TemporaryDirectory directory;
   auto table = open(directory);
   EXPECT_EQ(table->object_count().value(), 0u);
+  allocate_packs(*table);
+  EXPECT_EQ(table->object_count().value(), 0u);
+  ASSERT_OK(table->condemn({}));
   const LocatedObject objects[] = {{kId, kHere}, {hash_of(as_bytes("other")), kThere}};
   ASSERT_OK(table->enter(objects));
   ASSERT_OK(table->allocate_pack());
   ASSERT_OK(table->enter(objects));
   EXPECT_EQ(table->object_count().value(), 2u);
+}
+
+TEST(LocationTable, ACondemnedPackTakesNothingAndItsObjectsAreNotFoundToKeep) {
+  TemporaryDirectory directory;
+  auto table = open(directory);
+  allocate_packs(*table);
+  const LocatedObject here[] = {{kId, kHere}};
+  EXPECT_TRUE(table->enter(here).value().empty());
+  EXPECT_EQ(table->lookup_to_keep(kId).value(), kHere);
+  const uint64_t packs[] = {kHere.pack};
+  const auto generations = table->condemn(packs).value();
+  EXPECT_EQ(generations.current, 1u);
+  EXPECT_EQ(generations.oldest, 0u);
+  EXPECT_FALSE(table->lookup_to_keep(kId).value());
+  EXPECT_EQ(table->lookup(kId).value()->location, kHere);  // reads go on
+  EXPECT_FALSE(table->takes_records(kHere.pack).value());
+  // All or nothing.
+  const ChunkId other = hash_of(as_bytes("other"));
+  const LocatedObject both[] = {{other, kThere}, {hash_of(as_bytes("third")), kHere}};
+  EXPECT_EQ(table->enter(both).value(), std::vector<uint64_t>{kHere.pack});
+  EXPECT_FALSE(table->lookup(other).value());
+  ASSERT_OK(table->pardon(packs));
+  EXPECT_EQ(table->lookup_to_keep(kId).value(), kHere);
+  EXPECT_TRUE(table->enter(both).value().empty());
+}
+
+TEST(LocationTable, APackThatIsGoneTakesNothing) {
+  TemporaryDirectory directory;
+  auto table = open(directory);
+  allocate_packs(*table);
+  const uint64_t packs[] = {kHere.pack};
+  ASSERT_OK(table->condemn(packs));
+  ASSERT_OK(table->remove_packs(packs));
+  const LocatedObject here[] = {{kId, kHere}};
+  EXPECT_EQ(table->enter(here).value(), std::vector<uint64_t>{kHere.pack});
+  EXPECT_EQ(table->packs().value().size(), 7u);
+  EXPECT_EQ(table->last_pack().value(), 8u);
+  const uint64_t known[] = {kHere.pack, 20};
+  ASSERT_OK(table->adopt_packs(known));
+  EXPECT_TRUE(table->enter(here).value().empty());
+  EXPECT_EQ(table->allocate_pack().value(), 21u);
+}
+
+TEST(LocationTable, MovesAndRemovesOnlyWhatStillLiesThere) {
+  TemporaryDirectory directory;
+  auto table = open(directory);
+  allocate_packs(*table);
+  const LocatedObject here[] = {{kId, kHere}};
+  const LocatedObject there[] = {{kId, kThere}};
+  ASSERT_OK(table->enter(here));
+  ASSERT_OK(table->remove(there));
+  const LocationTable::Move back[] = {{kId, kThere, kHere}};
+  ASSERT_OK(table->move(back));
+  EXPECT_EQ(table->lookup(kId).value()->location, kHere);
+  const LocationTable::Move forth[] = {{kId, kHere, kThere}};
+  ASSERT_OK(table->move(forth));
+  EXPECT_EQ(table->lookup(kId).value()->location, kThere);
+  ASSERT_OK(table->remove(there));
+  EXPECT_FALSE(table->lookup(kId).value());
+  ASSERT_OK(table->move(back));
+  EXPECT_FALSE(table->lookup(kId).value());
+}
+
+TEST(LocationTable, GenerationsGoUpAndOldOnesEnd) {
+  TemporaryDirectory directory;
+  auto table = open(directory);
+  EXPECT_EQ(table->generations().value().current, 0u);
+  ASSERT_OK(table->condemn({}));
+  ASSERT_OK(table->condemn({}));
+  EXPECT_EQ(table->generations().value().oldest, 0u);
+  ASSERT_OK(table->sessions_ended(1));
+  ASSERT_OK(table->sessions_ended(0));
+  EXPECT_EQ(table->generations().value().oldest, 1u);
+  EXPECT_EQ(table->generations().value().current, 2u);
+}
+
+TEST(LocationTable, VisitsEveryEntryOnceBeyondASlice) {
+  TemporaryDirectory directory;
+  auto opened = LocationTable::open(machine, directory.path(), {uint64_t(256) << 20});
+  ASSERT_OK(opened);
+  auto table = std::move(opened).value();
+  allocate_packs(*table);
+  constexpr uint64_t kCount = 70000;
+  std::vector<LocatedObject> batch;
+  for (uint64_t i = 0; i < kCount; i++) {
+    batch.push_back({hash_of(as_bytes(std::to_string(i))), {1, 64 + i * 100, 100}});
+  }
+  ASSERT_OK(table->enter(batch));
+  uint64_t count = 0, offsets = 0;
+  ASSERT_OK(table->for_each([&](const ChunkId&, const LocationTable::Entry& entry) -> Result<void> {
+    count++;
+    offsets += (entry.location.offset - 64) / 100;
+    return {};
+  }));
+  EXPECT_EQ(count, kCount);
+  EXPECT_EQ(offsets, kCount * (kCount - 1) / 2);
 }
 
 }  // namespace

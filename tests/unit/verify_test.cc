@@ -17,6 +17,11 @@ namespace {
 // written anew. Raw records, so that a test can tell where each byte lies.
 class VerifyTest : public testing::Test {
  protected:
+  void put(const Bytes& chunk) {
+    const WriteSession session = must(store_->begin_session());
+    must(store_->chunks().put(ObjectKind::kChunk, chunk));
+    must(store_->chunks().sync());
+  }
   static constexpr uint64_t kSizeBytes = 600 * kChunkBytes - 1000;
 
   VerifyTest() : store_(Codec::kNone) {
@@ -183,8 +188,7 @@ TEST_F(VerifyTest, APackThatIsGoneIsAllThatItHeld) {
 }
 
 TEST_F(VerifyTest, DamageThatNothingNeedsIsSaidAndCostsNoDiskAnything) {
-  must(store_->chunks().put(ObjectKind::kChunk, random_bytes(1000)));
-  must(store_->chunks().sync());
+  put(random_bytes(1000));
   damage_payload(*store_, id_of(1000));
   VerifyReport report = verify();
   ASSERT_EQ(report.objects.size(), 1u);
@@ -197,8 +201,7 @@ TEST_F(VerifyTest, WhatWasFoundDamagedIsStoredAnewByWhoPutsItAgain) {
   damage_payload(*store_, id_of(4));
   EXPECT_FALSE(verify().is_clean());
   EXPECT_TRUE(must(store_->local_chunks().locations().lookup(id_of(4)))->damaged);
-  must(store_->chunks().put(ObjectKind::kChunk, random_bytes(4)));
-  must(store_->chunks().sync());
+  put(random_bytes(4));
   const VerifyReport report = verify();
   EXPECT_TRUE(report.is_clean());
   EXPECT_EQ(report.unnamed_count, 1u);  // the damaged copy is still there, and nothing needs it

@@ -1,0 +1,39 @@
+// What garbage collection begins with: the trees that somebody may still read, and the records of
+// checkpoints that are kept.
+//
+// Unlike roots_of() of other commands this is one moment: a tree that the catalog or a view names
+// throughout the call is in it, however names move meanwhile.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "index/store.h"
+#include "index/tree.h"
+
+namespace casdisk {
+
+enum class RootKind { kDisk, kCheckpoint, kFallback, kView };
+
+struct GcRoot {
+  RootKind kind = RootKind::kDisk;
+  std::string name;  // who needs it: "web", "web@monday", "the fallback /images/base.raw"
+  std::vector<Tree> trees;
+  // Of the checkpoint, an object too.
+  std::optional<ChunkId> record;
+};
+
+struct GcRoots {
+  std::vector<GcRoot> roots;
+  std::vector<ChunkId> links;  // records of removed checkpoints that others descend from
+};
+
+// About 300 bytes of memory for each disk and checkpoint. kDamaged when a record cannot be read: it
+// says which.
+Result<GcRoots> gc_roots(Store& store);
+
+// Removes from the catalog what nothing refers to any more: records of checkpoints without a name
+// that nothing descends from, and fallbacks that no disk or checkpoint is over. Gives their number.
+Result<uint64_t> sweep_catalog(Store& store);
+
+}  // namespace casdisk
