@@ -2,8 +2,38 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 namespace casdisk {
+namespace {
+
+// What a person can do about it; empty where errno alone does not tell.
+std::string_view remedy(int error_number) {
+  switch (error_number) {
+    case EROFS:
+      return "mount the file system so that it can be written to";
+    case EACCES:
+    case EPERM:
+      return "run this as its owner, or give this user access";
+    case ENOSPC:
+      return "make room on the file system; what was acknowledged stays readable";
+    case EDQUOT:
+      return "raise the quota or remove something; what was acknowledged stays readable";
+    case EMFILE:
+      return "raise this process's limit of open files (ulimit -n, LimitNOFILE=)";
+    case ENFILE:
+      return "raise the system's limit of open files (sysctl fs.file-max)";
+    case ENOMEM:
+      return "raise the limit of memory or lower --cache";
+    case EIO:
+    case ESHUTDOWN:
+      return "the kernel's log (dmesg) says what the device did";
+    default:
+      return {};
+  }
+}
+
+}  // namespace
 
 Error os_error(int error_number, std::string context) {
   Fault fault = Fault::kIo;
@@ -32,7 +62,9 @@ Error os_error(int error_number, std::string context) {
 
 std::string describe(const Error& error) {
   if (error.os_error == 0) return error.context;
-  return error.context + ": " + std::strerror(error.os_error);
+  std::string text = error.context + ": " + std::strerror(error.os_error);
+  if (auto advice = remedy(error.os_error); !advice.empty()) text.append("; ").append(advice);
+  return text;
 }
 
 }  // namespace casdisk

@@ -68,7 +68,7 @@ class [[nodiscard]] Result<void> {
 // The error of a system call: errno's meaning picks the fault, `context` names the object.
 Error os_error(int error_number, std::string context);
 
-// "context: Input/output error", as a person reads it.
+// "context: Too many open files; raise ...", as a person reads it, with what can be done about it.
 std::string describe(const Error& error);
 
 }  // namespace casdisk

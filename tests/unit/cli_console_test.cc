@@ -32,11 +32,11 @@ TEST(CliConsole, FailureIsTextOnStderrAndJsonOnStdout) {
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();
   Console console({.json = true});
-  console.fail(Error{Fault::kIo, EIO, "disk a"}, 3);
+  console.fail(Error{Fault::kIo, EPIPE, "disk a"}, 3);
   EXPECT_TRUE(console.finish().ok());
   EXPECT_EQ(testing::internal::GetCapturedStdout(),
-            "{\"error\":\"disk a: Input/output error\",\"exit\":3}\n");
-  EXPECT_EQ(testing::internal::GetCapturedStderr(), "casdisk: disk a: Input/output error\n");
+            "{\"error\":\"disk a: Broken pipe\",\"exit\":3}\n");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "casdisk: disk a: Broken pipe\n");
 }
 
 TEST(CliConsole, QuietDropsNotes) {

@@ -50,7 +50,10 @@ TEST(Result, FaultOfAnErrno) {
 }
 
 TEST(Result, DescribesWithAndWithoutErrno) {
-  EXPECT_EQ(describe(os_error(EIO, "pack 7: read")), "pack 7: read: Input/output error");
+  EXPECT_EQ(describe(os_error(EPIPE, "pack 7: read")), "pack 7: read: Broken pipe");
+  EXPECT_EQ(
+      describe(os_error(EROFS, "pack 7: write")),
+      "pack 7: write: Read-only file system; mount the file system so that it can be written to");
   EXPECT_EQ(describe(Error{Fault::kInvalid, 0, "no such codec"}), "no such codec");
 }
 
