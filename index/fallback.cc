@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kMaxQueuedChunks = 1024;  // numbers only; the worker reads the bytes
 constexpr size_t kChunksPerCommit = 256;   // 16 MiB between two commits of the table
 constexpr auto kCommitDelay = std::chrono::milliseconds(200);
+constexpr auto kPauseAfterFailure = std::chrono::seconds(2);  // bounds the lines of the log, too
 
 }  // namespace
 
@@ -110,15 +111,30 @@ void Fallback::want(uint64_t first_chunk, uint64_t count) {
   queue_changed_.notify_one();
 }
 
+// Forgets what was asked for: a full file system or a sick device may have recovered when the next
+// chunk is read.
+void Fallback::pause(const Error& error) {
+  log_("background ingestion pauses: " + describe(error));
+  std::unique_lock lock(queue_mutex_);
+  queue_changed_.wait_for(lock, kPauseAfterFailure, [this] { return stopping_; });
+  queue_.clear();
+  queued_or_taken_.clear();
+}
+
+Result<void> Fallback::add_to_batch(uint64_t chunk, std::optional<WriteSession>& session,
+                                    std::vector<Change>& taken) {
+  if (!session) {
+    TRY_ASSIGN(auto begun, chunks_.begin_session());
+    session.emplace(std::move(begun));
+  }
+  TRY_ASSIGN(const Change change, take_in(chunk));
+  taken.push_back(change);
+  return {};
+}
+
 void Fallback::work() {
   std::optional<WriteSession> session;  // from the first chunk of a batch to its commit
   std::vector<Change> taken;
-  auto give_up = [&](const Error& error) {
-    log_("background ingestion stopped: " + describe(error));
-    std::lock_guard lock(queue_mutex_);
-    stopping_ = true;
-    queue_.clear();
-  };
   for (;;) {
     std::unique_lock lock(queue_mutex_);
     queue_changed_.wait_for(lock, taken.empty() ? std::chrono::hours(1) : kCommitDelay,
@@ -130,23 +146,19 @@ void Fallback::work() {
       queue_.pop_front();
     }
     lock.unlock();
-    if (chunk && !session) {
-      auto begun = chunks_.begin_session();
-      if (!begun.ok()) return give_up(begun.error());
-      session.emplace(std::move(begun).value());
-    }
     if (chunk) {
-      auto change = take_in(*chunk);
-      if (!change.ok()) return give_up(change.error());
-      taken.push_back(change.value());
+      if (auto added = add_to_batch(*chunk, session, taken); !added.ok()) pause(added.error());
     }
     if (taken.size() >= kChunksPerCommit || (!chunk && !taken.empty())) {
-      if (auto done = commit(std::exchange(taken, {})); !done.ok()) return give_up(done.error());
-      session.reset();
-      std::lock_guard relock(queue_mutex_);
-      queued_or_taken_.clear();
-      queued_or_taken_.insert(queue_.begin(), queue_.end());
+      if (auto done = commit(std::exchange(taken, {})); !done.ok()) {
+        pause(done.error());
+      } else {
+        std::lock_guard relock(queue_mutex_);
+        queued_or_taken_.clear();
+        queued_or_taken_.insert(queue_.begin(), queue_.end());
+      }
     }
+    if (taken.empty()) session.reset();
     if (stopping) return;
   }
 }

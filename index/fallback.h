@@ -71,7 +71,10 @@ class Fallback {
                           const std::function<void(uint64_t bytes)>& progress);
 
  private:
+  Result<void> add_to_batch(uint64_t chunk, std::optional<WriteSession>& session,
+                            std::vector<Change>& taken);
   void work();
+  void pause(const Error& error);
   Result<Change> take_in(uint64_t chunk);
   Result<void> commit(std::vector<Change> changes);
   Result<std::optional<FallbackRecord>> recorded();
