@@ -36,6 +36,7 @@ bool is_ignored(int signal) {
 // child.
 Result<int> open_signals() {
   ::signal(SIGCHLD, SIG_DFL);
+  ::signal(SIGPIPE, SIG_IGN);  // nobody may read what it says any more; clients are served
   sigset_t watched;
   sigemptyset(&watched);
   for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) {
