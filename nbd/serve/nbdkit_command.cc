@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -57,6 +58,15 @@ std::string_view io_name(IoChoice io) {
   return "auto";
 }
 
+// A shell's limit of 1024 would do for some hundred disks and connections; the hard one is the
+// administrator's word.
+void take_all_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 [[noreturn]] void run_child(const NbdkitCommand& command, std::vector<char*>& arguments,
                             int listening_descriptor, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -64,6 +74,7 @@ std::string_view io_name(IoChoice io) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  take_all_descriptors();
 
   int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (null >= 0) ::dup2(null, STDIN_FILENO);
