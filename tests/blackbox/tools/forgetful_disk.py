@@ -107,5 +107,5 @@ class Machine:
 
     def _unmount(self):
         # A killed process's rings let go of their files in their own time.
-        f.wait_until(20, lambda: f.succeeds("umount", self.path), f"umount {self.path}")
+        f.wait_until(60, lambda: f.succeeds("umount", self.path), f"umount {self.path}")
         self.mounted = False

@@ -56,7 +56,7 @@ class Guest:
         try:
             result = request(*arguments)
         except nbd.Error as error:
-            assert error.errno in errors, f"{request.__name__}{arguments[-2:]}: {error}"
+            assert error.errno in errors, f"{request.__name__} at {arguments[-1]}: {error}"
             return
         assert False, f"{request.__name__} succeeds" + (", with zeros" if result and not any(result) else "")
 
