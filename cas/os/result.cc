@@ -23,6 +23,8 @@ std::string_view remedy(int error_number) {
       return "raise this process's limit of open files (ulimit -n, LimitNOFILE=)";
     case ENFILE:
       return "raise the system's limit of open files (sysctl fs.file-max)";
+    case EAGAIN:
+      return "raise the limit of processes and threads (ulimit -u, TasksMax=)";
     case ENOMEM:
       return "raise the limit of memory or lower --cache";
     case EIO:

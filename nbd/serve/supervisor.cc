@@ -69,7 +69,16 @@ Result<void> Supervisor::run(const std::function<Result<void>()>& on_ready) {
       continue;
     }
     const auto born = Clock::now();
-    Event event = wait_for_event(std::nullopt);
+    Event event = wait_for_answer();
+    if (event == Event::kHungUp) {
+      if (!was_ready) {
+        return Error{Fault::kIo, 0,
+                     fmt::format("the server of {} hangs up on whoever connects; what it said is "
+                                 "above (threads and open files are limited by ulimit -u and -n)",
+                                 name_)};
+      }
+      event = wait_for_event(std::nullopt);
+    }
     if (event == Event::kAnswered) {
       life.answered = true;
       if (!was_ready) TRY(on_ready());
@@ -96,11 +105,25 @@ Result<void> Supervisor::run(const std::function<Result<void>()>& on_ready) {
 
 Result<void> Supervisor::start() {
   TRY_ASSIGN(child_, start_nbdkit(command_, listener_.descriptor()));
-  // Without a probe, say because the queue is full of waiting clients, nobody learns that it
-  // answers.
-  auto probe = listener_.connect();
-  if (probe.ok()) probe_ = probe.value();
+  probe();
   return {};
+}
+
+// Without one, say because the queue is full of waiting clients, nobody learns that it answers.
+void Supervisor::probe() {
+  is_greeted_ = false;
+  auto connected = listener_.connect();
+  if (connected.ok()) probe_ = connected.value();
+}
+
+Supervisor::Event Supervisor::wait_for_answer() {
+  for (unsigned asked_count = 1;; asked_count++) {
+    Event event = wait_for_event(std::nullopt);
+    if (event != Event::kHungUp || asked_count == kMaxProbes) return event;
+    event = wait_for_event(Clock::now() + kProbePause);
+    if (event != Event::kTime) return event;
+    probe();
+  }
 }
 
 // Waits for the child's greeting or death, for being told to stop, or until a time.
@@ -121,9 +144,11 @@ Supervisor::Event Supervisor::wait_for_event(std::optional<Clock::time_point> un
       close_probe();
       return stopping_ ? Event::kStop : Event::kDied;
     }
-    if (waits[1].revents != 0 && take_greeting()) {
-      return stopping_ ? Event::kStop : Event::kAnswered;
-    }
+    if (waits[1].revents == 0) continue;
+    const bool is_new = take_greeting();
+    if (stopping_) return Event::kStop;
+    if (is_new) return Event::kAnswered;
+    if (probe_ < 0 && !is_greeted_) return Event::kHungUp;
   }
 }
 
@@ -155,6 +180,7 @@ bool Supervisor::take_greeting() {
   }
   const std::string_view greeting = "NBDMAGIC";
   if (!std::string_view(text, size_t(count)).starts_with(greeting)) return false;
+  is_greeted_ = true;
   if (::send(probe_, kGoodbye.data(), kGoodbye.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
     close_probe();
   return true;

@@ -25,6 +25,10 @@ class Supervisor {
   // How long a server may take to end when asked: nbdkit waits for idle clients, without bound.
   // Then it is killed, which loses nothing: what was acknowledged is in the kernel.
   static constexpr std::chrono::milliseconds kStopTime{5000};
+  // A server without threads or descriptors to spare hangs up on who connects. So often it is
+  // asked.
+  static constexpr unsigned kMaxProbes = 10;
+  static constexpr std::chrono::milliseconds kProbePause{200};
 
   // `name` is what is served, for messages.
   Supervisor(Listener& listener, NbdkitCommand command, std::string name)
@@ -35,14 +39,16 @@ class Supervisor {
 
   // Returns after SIGTERM, SIGINT or SIGHUP (unless ignored), with the server gone. Calls
   // `on_ready` when the first server answers; an error of it ends everything. kIo when the first
-  // server dies before.
+  // server dies before, or hangs up on whoever connects.
   Result<void> run(const std::function<Result<void>()>& on_ready);
 
  private:
-  enum class Event { kAnswered, kDied, kStop, kTime };
+  enum class Event { kAnswered, kHungUp, kDied, kStop, kTime };
   using Clock = std::chrono::steady_clock;
 
   Result<void> start();
+  void probe();
+  Event wait_for_answer();
   Event wait_for_event(std::optional<Clock::time_point> until);
   bool take_signal();
   bool reap();
@@ -58,8 +64,9 @@ class Supervisor {
 
   int signals_ = -1;  // signalfd
   int probe_ = -1;    // our own connection, which waits for the server's greeting
-  pid_t child_ = 0;   // 0: none
-  int status_ = 0;    // of the last child, as waitpid gave it
+  bool is_greeted_ = false;
+  pid_t child_ = 0;  // 0: none
+  int status_ = 0;   // of the last child, as waitpid gave it
   bool stopping_ = false;
 };
 
