@@ -1,9 +1,12 @@
 // casdisk: the command. Its table of contents.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <new>
+#include <string_view>
 
 #include "nbd/cli/commands.h"
 #include "nbd/cli/exit.h"
@@ -117,10 +120,20 @@ int run_all(std::vector<std::string> words) {
 }  // namespace
 }  // namespace casdisk
 
+// At once, from whatever thread: others may wait for what the one that found no memory had begun. A
+// command that is cut off has happened or it has not.
+[[noreturn]] void end_without_memory() {
+  constexpr std::string_view kSaid =
+      "casdisk: out of memory: raise its limit, or lower --cache or --threads\n";
+  [[maybe_unused]] auto written = ::write(STDERR_FILENO, kSaid.data(), kSaid.size());
+  ::_exit(casdisk::kExitFailed);
+}
+
 int main(int argc, char** argv) {
+  std::set_new_handler(end_without_memory);
   try {
     return casdisk::run_all(std::vector<std::string>(argv + 1, argv + argc));
-  } catch (const std::exception& error) {  // out of memory
+  } catch (const std::exception& error) {
     std::fprintf(stderr, "casdisk: %s\n", error.what());
     return casdisk::kExitFailed;
   }
