@@ -40,7 +40,9 @@ Error NbdClient::failed(const std::string& what) const {
   const char* text = nbd_get_error();
   if (stop_()) return Error{Fault::kIo, EINTR, "stopped"};
   std::string message = text == nullptr ? "unknown error" : without_function(text);
-  if (nbd_aio_is_dead(handle_) == 1 || nbd_aio_is_closed(handle_) == 1) {
+  if (message.starts_with("mkdtemp")) {
+    message += "; libnbd makes its socket in /tmp: make room there";
+  } else if (nbd_aio_is_dead(handle_) == 1 || nbd_aio_is_closed(handle_) == 1) {
     message = "the server ended the connection (" + message + ")";
   }
   Error error = os_error(number, fmt::format("{}: {}: {}", name_, what, message));
