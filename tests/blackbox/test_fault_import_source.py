@@ -57,7 +57,7 @@ def test():
     server.kill()
 
     # A server that dies in the middle.
-    server, uri = source("dying", "--filter=delay", "file", image, "rdelay=50ms")
+    server, uri = source("dying", "--filter=delay", "file", image, "rdelay=3")
     process = subprocess.Popen([f.CASDISK, "import", uri, "web"], stderr=subprocess.PIPE, text=True,
                                stdout=subprocess.DEVNULL)
     time.sleep(0.5)
@@ -80,7 +80,7 @@ def test():
         server.kill()
 
     # A slow one is no error, and nothing is left of all those before.
-    server, uri = source("slow", "--filter=delay", "file", image, "rdelay=3ms")
+    server, uri = source("slow", "--filter=delay", "file", image, "rdelay=20ms")
     f.casdisk("import", uri, "web")
     f.casdisk("export", "web", f.tmp + "/out.raw", "--force")
     f.run("cmp", image, f.tmp + "/out.raw")

@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 
 import functions as f
 from functions import MIB
@@ -57,7 +58,8 @@ def servers(image):
         uri = server.stdout.readline().strip()
         if not uri:
             said = server.communicate(timeout=20)[1]
-            assert server.returncode == 3 and "\ncasdisk: " in "\n" + said and "ulimit -u" in said, f"{count} threads: {server.returncode}: {said}"
+            clear = "\ncasdisk: " in "\n" + said and "ulimit -u" in said
+            assert server.returncode == 3 and clear, f"{count} threads: {server.returncode}: {said}"
             continue
         started += use(uri, count)
         server.terminate()
@@ -67,9 +69,16 @@ def servers(image):
 
 def use(uri, count):
     """Whether a client was let in; if it was, all is as it should be."""
-    program = f"h.pwrite(bytes([{count}])*65536, 65536*{count}); h.flush(); assert h.pread(9, 65536*{count}) == bytes([{count}])*9"
-    done = subprocess.run(["/usr/bin/python3", "-c", f"import nbd\nh = nbd.NBD()\nh.connect_uri('{uri}')\n{program}"],
-                          capture_output=True, text=True, timeout=60)
+    program = f"""
+import nbd
+data, at = bytes([{count}]) * 65536, 65536 * {count}
+client = nbd.NBD()
+client.connect_uri("{uri}")
+client.pwrite(data, at)
+client.flush()
+assert client.pread(65536, at) == data
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     if done.returncode != 0:
         return False
     served[count] = True
