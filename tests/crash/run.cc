@@ -99,6 +99,8 @@ bool Run::step(const Step& step) {
 
 bool Run::perform(const Step& step) {
   Bytes read;
+  const uint64_t failed_syncs = computer_->counts().failed_syncs;
+  const bool was_open = worker_->has_open(step.disk);
   computer_->set_faults(faults_);
   auto done = worker_->perform(step, read);
   computer_->set_faults({});
@@ -106,10 +108,22 @@ bool Run::perform(const Step& step) {
     worker_.reset();
     return recover(outcomes(model_, step), planned_ == Crash::kPowerFails, casdisk::describe(step));
   }
+  const bool has_failed_sync = computer_->counts().failed_syncs > failed_syncs;
+  if (step.action == Action::kFlush && was_open && has_failed_sync) {
+    if (done.ok()) return fail("a flush whose sync failed says that all is well");
+    if (!is_poisoned(step)) return fail("after a failed sync the disk takes another flush");
+  }
   if (!done.ok()) return after_error(step, done.error());
   if (!check_read(step, read)) return false;
   model_.apply(step);
   return true;
+}
+
+// No later flush succeeds, whatever the device does by then.
+bool Run::is_poisoned(const Step& flush) {
+  Bytes unused;
+  auto again = worker_->perform(flush, unused);
+  return !again.ok() && again.error().fault == Fault::kPoisoned;
 }
 
 bool Run::check_read(const Step& step, const Bytes& read) {
@@ -131,9 +145,9 @@ bool Run::after_error(const Step& step, const Error& error) {
   if (!has_faults) return fail("an error without a cause: " + casdisk::describe(error));
   const bool is_request = step.action == Action::kWrite || step.action == Action::kZero ||
                           step.action == Action::kTrim || step.action == Action::kRead;
-  if (is_request && error.fault != Fault::kPoisoned && one_of(computer_->dice(), 1, 2)) {
-    return read_back(step);
-  }
+  const bool may_go_on =
+      step.action == Action::kSeal || (is_request && error.fault != Fault::kPoisoned);
+  if (may_go_on && one_of(computer_->dice(), 1, 2)) return read_back(step);
   computer_->end_processes();
   worker_.reset();
   return recover(

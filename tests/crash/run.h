@@ -55,6 +55,7 @@ class Run {
   bool ensure_worker();
   bool perform(const Step& step);
   bool after_error(const Step& step, const Error& error);
+  bool is_poisoned(const Step& flush);
   bool read_back(const Step& step);
   bool check_read(const Step& step, const Bytes& read);
   void note_failed_syncs(std::vector<Model>& worlds);

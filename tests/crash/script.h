@@ -77,7 +77,7 @@ class Worker {
   Store& store() { return *store_; }
   const SimulatedComputer::Process& process() const { return process_; }
   Result<std::shared_ptr<Disk>> disk(const std::string& name);
-  void close_disks() { disks_.clear(); }
+  bool has_open(const std::string& disk) const { return disks_.contains(disk); }
 
  private:
   Worker(SimulatedComputer::Process process, Use use) : process_(std::move(process)), use_(use) {}

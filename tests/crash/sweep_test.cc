@@ -99,6 +99,19 @@ TEST(CrashSweep, WritesAndFlushes) {
               write("d", 0, 4096, 5)});
 }
 
+// Records of several runs, so that sectors end within them.
+TEST(CrashSweep, ManyFlushes) {
+  Script script = {create("d")};
+  for (uint64_t i = 0; i < 26; i++) {
+    const uint64_t first = i % 16 * 4096;
+    script.push_back(write("d", first, 4096, 1 + i % 3));
+    if (i % 3 == 0) script.push_back(write("d", 65'536 + first, 4096, 4));
+    if (i % 5 == 0) script.push_back(zero("d", 131'072 + first, 4096));
+    script.push_back(flush("d"));
+  }
+  sweep(script, Use::kServer);
+}
+
 TEST(CrashSweep, TornWritesZeroesAndTrims) {
   sweep_both({create("d"), write("d", 100, 9000, 1), zero("d", 65'536, 65'536), flush("d"),
               write("d", 5000, 200, 2), trim("d", 0, 30'000), write("d", 8192, 4096, 3), flush("d"),
