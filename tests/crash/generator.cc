@@ -18,17 +18,27 @@ struct Weighted {
   Action action;
   uint64_t weight;
 };
-constexpr std::array kWeights = {
-    Weighted{Action::kWrite, 30},         Weighted{Action::kZero, 6},
-    Weighted{Action::kTrim, 6},           Weighted{Action::kRead, 8},
-    Weighted{Action::kFlush, 14},         Weighted{Action::kCut, 6},
-    Weighted{Action::kSeal, 5},           Weighted{Action::kCheckpoint, 4},
-    Weighted{Action::kReadCheckpoint, 4}, Weighted{Action::kRollback, 4},
-    Weighted{Action::kResize, 4},         Weighted{Action::kFork, 4},
-    Weighted{Action::kIngest, 2},         Weighted{Action::kRemoveCheckpoint, 3},
-    Weighted{Action::kRemoveDisk, 1},     Weighted{Action::kClose, 3},
-    Weighted{Action::kRestart, 2},        Weighted{Action::kKill, 1},
-    Weighted{Action::kCutPower, 1},       Weighted{Action::kCreate, 1}};
+constexpr std::array kWeights = {Weighted{Action::kWrite, 30},
+                                 Weighted{Action::kZero, 6},
+                                 Weighted{Action::kTrim, 6},
+                                 Weighted{Action::kRead, 8},
+                                 Weighted{Action::kFlush, 14},
+                                 Weighted{Action::kCut, 6},
+                                 Weighted{Action::kSeal, 5},
+                                 Weighted{Action::kCheckpoint, 4},
+                                 Weighted{Action::kReadCheckpoint, 4},
+                                 Weighted{Action::kRollback, 4},
+                                 Weighted{Action::kResize, 4},
+                                 Weighted{Action::kFork, 4},
+                                 Weighted{Action::kCollect, 3},
+                                 Weighted{Action::kIngest, 2},
+                                 Weighted{Action::kRemoveCheckpoint, 3},
+                                 Weighted{Action::kRemoveDisk, 1},
+                                 Weighted{Action::kClose, 3},
+                                 Weighted{Action::kRestart, 2},
+                                 Weighted{Action::kKill, 1},
+                                 Weighted{Action::kCutPower, 1},
+                                 Weighted{Action::kCreate, 1}};
 
 Action draw_action(Dice& dice) {
   uint64_t sum = 0;

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "index/checkpoint_view.h"
+#include "index/garbage_collection.h"
 #include "index/lineage.h"
 #include "tests/support/sample_data.h"
 #include "tests/support/test_store.h"
@@ -13,11 +14,12 @@
 namespace casdisk {
 namespace {
 
-constexpr std::array<const char*, 20> kActionNames = {
-    "create",      "write",  "zero",    "trim",       "read",
-    "flush",       "cut",    "seal",    "checkpoint", "read checkpoint",
-    "rollback",    "resize", "fork",    "ingest",     "rm chkpt",
-    "remove disk", "close",  "restart", "kill",       "cut power"};
+constexpr std::array<const char*, 21> kActionNames = {
+    "create",   "write",       "zero",  "trim",       "read",
+    "flush",    "cut",         "seal",  "checkpoint", "read checkpoint",
+    "rollback", "resize",      "fork",  "ingest",     "collect",
+    "rm chkpt", "remove disk", "close", "restart",    "kill",
+    "cut power"};
 
 }  // namespace
 
@@ -143,6 +145,13 @@ Result<void> Worker::change(const Step& step) {
     }
     case Action::kIngest:
       return ingest_disk(*store_, step.disk, 1, no_progress);
+    case Action::kCollect: {
+      GcOptions options;
+      options.min_garbage_percent = 0;
+      TRY_ASSIGN(const GcReport report, collect_garbage(*store_, options));
+      if (report.done.no_room) return *report.done.no_room;
+      return report.done.failures.empty() ? Result<void>() : report.done.failures.front();
+    }
     case Action::kRemoveCheckpoint:
       return remove_checkpoint(*store_, {step.disk, step.name});
     case Action::kRemoveDisk:

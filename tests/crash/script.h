@@ -31,6 +31,7 @@ enum class Action {
   kResize,            // disk, length: the new size
   kFork,              // disk, name: of a checkpoint, empty: the head; other: the new disk
   kIngest,            // disk
+  kCollect,           // disk: any; garbage, all of it
   kRemoveCheckpoint,  // disk, name
   kRemoveDisk,        // disk
   kClose,             // disk

@@ -151,6 +151,16 @@ TEST(CrashSweep, Removals) {
               write("d", 8192, 4096, 4), flush("d")});
 }
 
+TEST(CrashSweep, GarbageCollection) {
+  sweep_both({create("d"), write("d", 0, 140'000, 1), checkpoint("d", "one"),
+              write("d", 0, 70'000, 2), checkpoint("d", "two"), fork("d", "two", "f"),
+              write("f", 65'536, 4096, 3), checkpoint("f", "mine"),
+              on(Action::kRemoveCheckpoint, "d", "one"), on(Action::kCollect, "d"),
+              write("d", 0, 70'000, 1), rollback("d", "two"), on(Action::kRemoveDisk, "f"),
+              on(Action::kCollect, "d"), checkpoint("d", "three"), on(Action::kCollect, "d"),
+              on(Action::kReadCheckpoint, "d", "two")});
+}
+
 TEST(CrashSweep, Fallback) {
   sweep_both({create_over_fallback("d"), write("d", 0, 4096, 1), zero("d", 65'536, 8192),
               checkpoint("d", "one"), on(Action::kIngest, "d"), write("d", 140'000, 20'000, 2),
