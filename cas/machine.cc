@@ -3,6 +3,7 @@
 #include <sys/random.h>
 
 #include <chrono>
+#include <thread>
 
 namespace casdisk {
 
@@ -38,5 +39,7 @@ uint64_t SystemMachine::random() {
   CHECK(getrandom(&value, sizeof(value), 0) == sizeof(value));
   return value;
 }
+
+void SystemMachine::sleep(std::chrono::milliseconds time) { std::this_thread::sleep_for(time); }
 
 }  // namespace casdisk

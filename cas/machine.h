@@ -4,6 +4,7 @@
 // Safe to call from any thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -34,6 +35,8 @@ class Machine {
 
   virtual int64_t now_ns() = 0;  // since 1970, UTC
   virtual uint64_t random() = 0;
+  // Between two looks at what another process is to do.
+  virtual void sleep(std::chrono::milliseconds time) = 0;
 };
 
 // The machine that this process runs on. Stateless.
@@ -48,6 +51,7 @@ class SystemMachine : public Machine {
   Result<std::vector<int64_t>> lock_sharers(const std::string& path) override;
   int64_t now_ns() override;
   uint64_t random() override;
+  void sleep(std::chrono::milliseconds time) override;
 };
 
 }  // namespace casdisk

@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <chrono>
 #include <set>
-#include <thread>
 
 namespace casdisk {
 namespace {
@@ -18,7 +17,6 @@ constexpr uint64_t kMaxItemsPerRound = uint64_t(1) << 20;
 constexpr uint64_t kMaxCopyBytes = uint64_t(64) << 20;
 constexpr size_t kMaxPacksPerGroup = 256;
 constexpr size_t kLocationsPerCommit = 8192;  // some milliseconds that other commits wait
-constexpr std::chrono::milliseconds kLookEvery{50};
 constexpr std::chrono::seconds kNoteAfter{2};
 
 template <typename T, typename Body>
@@ -83,7 +81,6 @@ Result<void> PackCollector::condemn_and_wait(const std::vector<uint64_t>& packs)
           options_.note("waiting for what is being written: " + joined(pids));
           next_note += std::chrono::seconds(60);
         }
-        std::this_thread::sleep_for(kLookEvery);
         return {};
       });
 }

@@ -2,12 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace casdisk {
 
 namespace {
 
 // A generation lasts for a collection. Who finds another one each time has met something else.
 constexpr int kMaxTries = 1000;
+// Between two looks: the first, and what it doubles to.
+constexpr std::chrono::milliseconds kFirstPause{1};
+constexpr std::chrono::milliseconds kLongestPause{50};
 
 std::string name_of(uint64_t generation) { return fmt::format("{:016x}", generation); }
 
@@ -37,7 +42,7 @@ Result<void> SessionLocks::wait_for_older(const LocationTable::Generations& gene
                                           const Wait& wait) {
   for (uint64_t generation = generations.oldest; generation < generations.current; generation++) {
     const std::string path = path_of(generation);
-    for (;;) {
+    for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
       auto ended = machine_.lock(path, "the store", "");
       if (ended.ok()) {
         // Whoever makes it anew has read a counter that is not true any more, and begins again.
@@ -47,6 +52,7 @@ Result<void> SessionLocks::wait_for_older(const LocationTable::Generations& gene
       if (ended.error().fault != Fault::kBusy) return std::move(ended.error());
       auto pids = machine_.lock_sharers(path);
       TRY(wait(pids.ok() ? pids.value() : std::vector<int64_t>()));
+      machine_.sleep(pause);
     }
   }
   return locations_.sessions_ended(generations.current);

@@ -6,7 +6,6 @@
 #include <charconv>
 #include <chrono>
 #include <map>
-#include <thread>
 
 namespace casdisk {
 namespace {
@@ -60,7 +59,7 @@ Result<void> Views::lock_process() {
     }
     // A collection that came upon the file before it was locked lets go of it at once.
     if (taken.error().fault != Fault::kBusy || i == kMaxLockTries) return std::move(taken.error());
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    machine_.sleep(std::chrono::milliseconds(1));
   }
 }
 

@@ -72,8 +72,10 @@ Step Generator::of_checkpoint(Action action, const std::string& disk, const Disk
   return {action, disk, 0, 0, 0, chosen->first};
 }
 
+std::string Generator::fresh_name() { return fmt::format("{}{}", prefix_, ++name_count_); }
+
 Step Generator::next(const Model& model) {
-  const std::string fresh = fmt::format("n{}", ++name_count_);
+  const std::string fresh = fresh_name();
   Action action = draw_action(dice_);
   if (action >= Action::kRestart) return {action};
   const uint64_t size_bytes = 1 + dice_() % kMaxSizeBytes;

@@ -9,9 +9,12 @@ namespace casdisk {
 
 class Generator {
  public:
-  explicit Generator(uint64_t seed) : dice_(seed) {}
+  // Names begin with `prefix`.
+  explicit Generator(uint64_t seed, std::string prefix = "n")
+      : dice_(seed), prefix_(std::move(prefix)) {}
 
   Step next(const Model& model);
+  std::string fresh_name();
   Dice& dice() { return dice_; }
 
  private:
@@ -19,6 +22,7 @@ class Generator {
   Step of_checkpoint(Action action, const std::string& disk, const DiskModel& model);
 
   Dice dice_;
+  const std::string prefix_;
   uint64_t name_count_ = 0;
 };
 

@@ -7,34 +7,6 @@
 #include "tests/crash/options.h"
 
 namespace casdisk {
-namespace {
-
-// A recovery of these small stores makes about so many changes.
-constexpr uint64_t kChangesOfRecovery = 24;
-
-}  // namespace
-
-void Totals::add(const SimulatedCounts& more) {
-  runs++;
-  counts.operations += more.operations;
-  counts.changes += more.changes;
-  counts.errors += more.errors;
-  counts.failed_syncs += more.failed_syncs;
-  counts.flipped_bits += more.flipped_bits;
-  counts.process_deaths += more.process_deaths;
-  counts.power_cuts += more.power_cuts;
-}
-
-std::string Totals::text() const {
-  return fmt::format(
-      "{} runs, {} steps, {} operations ({} changes), {} crash points, {} process deaths, {} power "
-      "cuts, {} recoveries ({} interrupted); faults: {} errors, {} failed syncs, {} flipped bits, "
-      "which {} steps reported",
-      runs, steps, counts.operations, counts.changes, crash_points, counts.process_deaths,
-      counts.power_cuts, recoveries, interrupted_recoveries, counts.errors, counts.failed_syncs,
-      counts.flipped_bits, step_errors);
-}
-
 Run::Run(std::unique_ptr<SimulatedComputer> computer, Use use, Totals& totals)
     : computer_(std::move(computer)), use_(use), totals_(totals) {
   computer_->trace(crash_options().traces);
@@ -194,56 +166,13 @@ void Run::note_failed_syncs(std::vector<Model>& worlds) {
 
 bool Run::recover(std::vector<Model> worlds, bool after_power_cut, const std::string& why) {
   recovery_count_++;
-  totals_.recoveries++;
-  computer_->crash_at(0, Crash::kProcessDies, Moment::kBefore);
   note_failed_syncs(worlds);
-  for (unsigned interruptions = 0;; interruptions++) {
-    const bool interrupts = interruptions < depth_;
-    if (interrupts) {
-      plan({1 + computer_->dice()() % kChangesOfRecovery,
-            one_of(computer_->dice(), 1, 2) ? Crash::kPowerFails : Crash::kProcessDies,
-            Moment(computer_->dice()() % 3)});
-    }
-    Result<Observed> observed = Error{};
-    auto worker = Worker::start(*computer_, Use::kCommand);
-    if (worker.ok()) {
-      observed = observe(*worker.value());
-    } else {
-      observed = std::move(worker.error());
-    }
-    worker = Error{};
-    if (computer_->has_crashed()) {
-      totals_.interrupted_recoveries++;
-      after_power_cut |= planned_ == Crash::kPowerFails;
-      computer_->crash_at(0, Crash::kProcessDies, Moment::kBefore);
-      continue;
-    }
-    computer_->crash_at(0, Crash::kProcessDies, Moment::kBefore);
-    computer_->end_processes();
-    if (!observed.ok()) {
-      return fail(fmt::format("after {}: {}", why, casdisk::describe(observed.error())));
-    }
-    std::string reasons;
-    for (const Model& world : worlds) {
-      std::string wrong = mismatch(world, observed.value(), after_power_cut);
-      if (wrong.empty()) {
-        adopt(world, observed.value(), after_power_cut);
-        return true;
-      }
-      reasons += "\n  " + wrong;
-    }
-    return fail(
-        fmt::format("after {}{}:{}", why, after_power_cut ? " and a power cut" : "", reasons));
+  auto found = casdisk::recover(*computer_, worlds, {after_power_cut, depth_}, totals_);
+  if (!found.ok()) {
+    return fail(fmt::format("after {}: {}", why, casdisk::describe(found.error())));
   }
-}
-
-void Run::adopt(const Model& world, const Observed& observed, bool after_power_cut) {
-  model_ = world;
-  for (auto& [name, disk] : model_.disks) {
-    const Observed::DiskContent& seen = observed.disks.at(name);
-    disk.state.found(seen.bytes, after_power_cut || seen.was_poisoned);
-    disk.may_be_poisoned = false;
-  }
+  model_ = std::move(found).value();
+  return true;
 }
 
 bool Run::finish() {

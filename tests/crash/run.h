@@ -7,25 +7,9 @@
 #include <vector>
 
 #include "tests/crash/model.h"
-#include "tests/crash/observe.h"
+#include "tests/crash/recovery.h"
 
 namespace casdisk {
-
-// An accident at the `change`th change (SimulatedCounts) from when it is planned on.
-struct Accident {
-  uint64_t change = 0;
-  Crash crash = Crash::kProcessDies;
-  Moment moment = Moment::kBefore;
-};
-
-// Of all runs of a test; printed at its end.
-struct Totals {
-  uint64_t runs = 0, steps = 0, crash_points = 0, recoveries = 0, interrupted_recoveries = 0;
-  uint64_t step_errors = 0;
-  SimulatedCounts counts;
-  void add(const SimulatedCounts& more);
-  std::string text() const;
-};
 
 class Run {
  public:
@@ -60,7 +44,6 @@ class Run {
   bool check_read(const Step& step, const Bytes& read);
   void note_failed_syncs(std::vector<Model>& worlds);
   bool recover(std::vector<Model> worlds, bool after_power_cut, const std::string& why);
-  void adopt(const Model& world, const Observed& observed, bool after_power_cut);
 
   const std::unique_ptr<SimulatedComputer> computer_;
   const Use use_;

@@ -51,8 +51,10 @@ Bytes fallback_bytes() {
   return bytes;
 }
 
-Result<std::unique_ptr<Worker>> Worker::start(SimulatedComputer& computer, Use use) {
+Result<std::unique_ptr<Worker>> Worker::start(SimulatedComputer& computer, Use use,
+                                              SimulatedComputer::LifePointer* life) {
   std::unique_ptr<Worker> worker(new Worker(computer.start_process(), use));
+  if (life != nullptr) *life = worker->process_.life;
   StoreOptions options;
   options.file_system = worker->process_.file_system;
   options.machine = worker->process_.machine;
@@ -148,6 +150,8 @@ Result<void> Worker::change(const Step& step) {
     case Action::kCollect: {
       GcOptions options;
       options.min_garbage_percent = 0;
+      uint64_t looks = 0;
+      options.stop = [&] { return step.content > 0 && ++looks >= step.content; };
       TRY_ASSIGN(const GcReport report, collect_garbage(*store_, options));
       if (report.done.no_room) return *report.done.no_room;
       return report.done.failures.empty() ? Result<void>() : report.done.failures.front();

@@ -31,7 +31,7 @@ enum class Action {
   kResize,            // disk, length: the new size
   kFork,              // disk, name: of a checkpoint, empty: the head; other: the new disk
   kIngest,            // disk
-  kCollect,           // disk: any; garbage, all of it
+  kCollect,           // garbage, all of it; content: stopped when that is asked so often
   kRemoveCheckpoint,  // disk, name
   kRemoveDisk,        // disk
   kClose,             // disk
@@ -66,7 +66,9 @@ enum class Use {
 // One process that has the store open.
 class Worker {
  public:
-  static Result<std::unique_ptr<Worker>> start(SimulatedComputer& computer, Use use);
+  // `life`: where to put that of its process, which may end while the store is being opened.
+  static Result<std::unique_ptr<Worker>> start(SimulatedComputer& computer, Use use,
+                                               SimulatedComputer::LifePointer* life = nullptr);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;

@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint64_t kMillion = 1'000'000;
 constexpr int64_t kPid = 4711;
+constexpr uint64_t kMaxSleeps = 1'000'000;  // whoever sleeps so often waits for ever
 
 Error process_is_over(const std::string& name) {
   return Error{Fault::kIo, EIO, name + ": the simulated process is over"};
@@ -61,6 +62,7 @@ class SimulatedMachine : public Machine {
 
   int64_t now_ns() override { return int64_t(computer_.now_ns()); }
   uint64_t random() override { return computer_.dice()(); }
+  void sleep(std::chrono::milliseconds time) override { computer_.sleep(time); }
 
  private:
   Result<void> make_lock_file(const std::string& path) {
@@ -209,7 +211,15 @@ Result<void> SimulatedComputer::operate(const LifePointer& life, Call call, cons
     part();
     return *error;
   }
-  return effect();
+  auto done = effect();
+  if (turns_ != nullptr) turns_->maybe_pass();
+  return done;
+}
+
+void SimulatedComputer::sleep(std::chrono::milliseconds time) {
+  CHECK(++sleep_count_ < kMaxSleeps);
+  clock_ns_ += uint64_t(time.count()) * 1'000'000;
+  if (turns_ != nullptr) turns_->pass();
 }
 
 void SimulatedComputer::maybe_flip(const std::string& path, std::span<std::byte> bytes) {

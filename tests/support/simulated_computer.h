@@ -20,7 +20,7 @@
 // there or not, after which its environment takes no more; reads flip a bit.
 //
 // Everything is drawn from one seed: the same calls have the same outcome. Not safe for concurrent
-// use.
+// use, but by threads that take turns (turns.h): after each operation another one may go on.
 #pragma once
 
 #include <functional>
@@ -32,6 +32,7 @@
 #include "cas/machine.h"
 #include "cas/os/file.h"
 #include "tests/support/simulated_storage.h"
+#include "tests/support/turns.h"
 
 namespace casdisk {
 
@@ -81,6 +82,9 @@ class SimulatedComputer {
   // Strikes the `change`th of the changes (SimulatedCounts) that follow. 0: none any more.
   void crash_at(uint64_t change, Crash crash, Moment moment);
   bool has_crashed() const { return has_crashed_; }
+  // Of the threads that call; null: there is one. They outlive their use.
+  void take_turns(Turns* turns) { turns_ = turns; }
+  Turns* turns() { return turns_; }
 
   // At once; no process is left afterwards, or not that one.
   void end_processes();
@@ -109,6 +113,7 @@ class SimulatedComputer {
   Result<void> check_space(uint64_t more_pages, const std::string& path);
   uint64_t free_bytes() const;
   uint64_t now_ns() { return clock_ns_ += 1'000'000; }
+  void sleep(std::chrono::milliseconds time);
   const std::string& boot_id() const { return boot_id_; }
   uint64_t mount_id() const { return mount_id_; }
 
@@ -145,6 +150,8 @@ class SimulatedComputer {
   Moment moment_ = Moment::kBefore;
   bool has_crashed_ = false;
   bool traces_ = false;
+  Turns* turns_ = nullptr;
+  uint64_t sleep_count_ = 0;
 };
 
 // A shared mapping. When its process is over it is a copy, of which nobody knows.

@@ -18,19 +18,21 @@ Bytes copy_of(Key key) { return {key.begin(), key.end()}; }
 
 class SimulatedTransaction : public LmdbWriter {
  public:
-  explicit SimulatedTransaction(const SimulatedTable& table) : table_(table) {}
+  explicit SimulatedTransaction(SimulatedTablePointer table) : table_(std::move(table)) {}
 
   Result<std::optional<Key>> get(Key key) override {
     const Bytes wanted = copy_of(key);
     if (auto changed = changes_.find(wanted); changed != changes_.end()) {
       return changed->second ? std::optional<Key>(*changed->second) : std::nullopt;
     }
-    auto found = table_.find(wanted);
-    return found != table_.end() ? std::optional<Key>(found->second) : std::nullopt;
+    auto found = table_->find(wanted);
+    return found != table_->end() ? std::optional<Key>(found->second) : std::nullopt;
   }
 
   Result<void> scan(Key prefix, Key from, const Visit& visit) override {
-    const SimulatedTable now = merged();
+    const SimulatedTablePointer held =
+        has_changes() ? std::make_shared<const SimulatedTable>(merged()) : table_;
+    const SimulatedTable& now = *held;
     const Key start = std::ranges::lexicographical_compare(from, prefix) ? prefix : from;
     for (auto at = now.lower_bound(copy_of(start)); at != now.end(); ++at) {
       const Key key = at->first;
@@ -41,7 +43,9 @@ class SimulatedTransaction : public LmdbWriter {
     return {};
   }
 
-  Result<uint64_t> count() override { return uint64_t(merged().size()); }
+  Result<uint64_t> count() override {
+    return uint64_t(has_changes() ? merged().size() : table_->size());
+  }
 
   Result<void> put(Key key, Key value) override {
     if (key.empty()) return Error{Fault::kInvalid, 0, "an empty key"};
@@ -56,7 +60,7 @@ class SimulatedTransaction : public LmdbWriter {
 
   bool has_changes() const { return !changes_.empty(); }
   SimulatedTable merged() const {
-    SimulatedTable now = table_;
+    SimulatedTable now = *table_;
     for (const auto& [key, value] : changes_) {
       if (value) {
         now[key] = *value;
@@ -68,7 +72,7 @@ class SimulatedTransaction : public LmdbWriter {
   }
 
  private:
-  const SimulatedTable& table_;
+  const SimulatedTablePointer table_;
   Changes changes_;
 };
 
@@ -109,14 +113,16 @@ class SimulatedEnvironment : public LmdbEnvironment {
     return Error{Fault::kPoisoned, 0, path_ + ": an earlier commit failed half-way"};
   }
 
+  // Of all processes one at a time.
   Result<void> update_once(const std::function<Result<void>(LmdbWriter&)>& body) {
     TRY(check_usable());
     TRY(computer_.operate(life_, Call::kRead, path_ + ": begin", [] { return Result<void>(); }));
+    const Turns::Hold alone(computer_.turns());
     SimulatedTransaction transaction(inode_->table);
     TRY(body(transaction));
     if (!transaction.has_changes()) return {};
     auto commit = [&]() -> Result<void> {
-      inode_->table = transaction.merged();
+      inode_->table = std::make_shared<SimulatedTable>(transaction.merged());
       return {};
     };
     const auto commit_or_not = [&] {

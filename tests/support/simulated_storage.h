@@ -88,8 +88,10 @@ class SimulatedBytes {
   std::vector<uint64_t> sizes_;  // since the last sync
 };
 
-// The pairs of an environment; commits are durable when they return.
+// The pairs of an environment; commits are durable when they return, and make a new one: who reads
+// goes on with what was there.
 using SimulatedTable = std::map<Bytes, Bytes>;
+using SimulatedTablePointer = std::shared_ptr<const SimulatedTable>;
 
 struct SimulatedInode;
 using InodePointer = std::shared_ptr<SimulatedInode>;
@@ -128,7 +130,7 @@ struct SimulatedInode {
   int64_t mtime_ns = 0;
   SimulatedBytes bytes;
   SimulatedNames names;
-  SimulatedTable table;  // of a file that is an environment's
+  SimulatedTablePointer table = std::make_shared<SimulatedTable>();  // of an environment's file
 };
 
 // What a power cut leaves of a tree of directories and files.
