@@ -237,6 +237,11 @@ Result<WriteSession> LocalStore::begin_session() {
     TRY(turn_over());
     generation_ = taken.generation;
   }
+  if (session_count_ == 0) {
+    // Whoever put what a failed sync lost has ended without publishing it: no sync owes it to them.
+    std::lock_guard sync_lock(sync_mutex_);
+    pending_.forget_lost();
+  }
   session_count_++;
   return WriteSession(std::move(taken), [this] { session_count_--; });
 }

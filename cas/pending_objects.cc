@@ -98,6 +98,11 @@ void PendingObjects::clear() {
   lost_.clear();
 }
 
+void PendingObjects::forget_lost() {
+  std::lock_guard lock(mutex_);
+  lost_.clear();
+}
+
 void PendingObjects::wait_for_claims() {
   std::unique_lock lock(mutex_);
   const std::vector<ChunkId> claimed(claimed_.begin(), claimed_.end());

@@ -51,8 +51,9 @@ class PendingObjects {
   void lose_all();
   // What is pending in these packs is lost.
   void lose_in(std::span<const uint64_t> packs);
-  // Nobody relies on any of it any more. REQUIRES: nothing is claimed.
+  // Nobody relies on any of it, or on what is lost, any more. REQUIRES: nothing is claimed.
   void clear();
+  void forget_lost();
   // Waits until what is claimed now is claimed no longer.
   void wait_for_claims();
   // The pending copy at `location` turned out to be unreadable.

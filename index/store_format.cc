@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 
+#include "cas/local_store.h"
 #include "index/catalog.h"
 
 namespace casdisk {
@@ -30,6 +31,14 @@ Result<void> make_catalog(Machine& machine, Directory& store) {
   TRY(catalog.update([](CatalogWriter& writer) { return writer.begin_uids(); }));
   TRY_ASSIGN(auto meta, store.open_directory("meta"));
   return meta->sync();
+}
+
+// Here and not when the store is first opened: should the sync of its name fail, there is no store.
+Result<void> make_location_table(Machine& machine, Directory& store) {
+  TRY(LocationTable::open(machine, store.path() + "/locations",
+                          {LocalStoreOptions().map_bytes, {}}));
+  TRY_ASSIGN(auto locations, store.open_directory("locations"));
+  return locations->sync();
 }
 
 }  // namespace
@@ -91,6 +100,7 @@ Result<void> make_store_directory(FileSystem& file_system, Machine& machine,
   }
   for (std::string_view name : kDirectories) TRY(directory->make_directory(name));
   TRY(make_catalog(machine, *directory));
+  TRY(make_location_table(machine, *directory));
   TRY_ASSIGN(auto file, directory->open("format.new", OpenMode::kCreateAny));
   TRY(file->resize(0));
   TRY(file->write(0, as_bytes(encode_store_format(codec))));

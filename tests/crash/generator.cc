@@ -18,27 +18,18 @@ struct Weighted {
   Action action;
   uint64_t weight;
 };
-constexpr std::array kWeights = {Weighted{Action::kWrite, 30},
-                                 Weighted{Action::kZero, 6},
-                                 Weighted{Action::kTrim, 6},
-                                 Weighted{Action::kRead, 8},
-                                 Weighted{Action::kFlush, 14},
-                                 Weighted{Action::kCut, 6},
-                                 Weighted{Action::kSeal, 5},
-                                 Weighted{Action::kCheckpoint, 4},
-                                 Weighted{Action::kReadCheckpoint, 4},
-                                 Weighted{Action::kRollback, 4},
-                                 Weighted{Action::kResize, 4},
-                                 Weighted{Action::kFork, 4},
-                                 Weighted{Action::kCollect, 3},
-                                 Weighted{Action::kIngest, 2},
-                                 Weighted{Action::kRemoveCheckpoint, 3},
-                                 Weighted{Action::kRemoveDisk, 1},
-                                 Weighted{Action::kClose, 3},
-                                 Weighted{Action::kRestart, 2},
-                                 Weighted{Action::kKill, 1},
-                                 Weighted{Action::kCutPower, 1},
-                                 Weighted{Action::kCreate, 1}};
+constexpr std::array kWeights = {
+    Weighted{Action::kWrite, 30},         Weighted{Action::kZero, 6},
+    Weighted{Action::kTrim, 6},           Weighted{Action::kRead, 8},
+    Weighted{Action::kFlush, 14},         Weighted{Action::kCut, 6},
+    Weighted{Action::kSeal, 5},           Weighted{Action::kCheckpoint, 4},
+    Weighted{Action::kReadCheckpoint, 4}, Weighted{Action::kRollback, 4},
+    Weighted{Action::kResize, 4},         Weighted{Action::kFork, 4},
+    Weighted{Action::kCollect, 3},        Weighted{Action::kImport, 2},
+    Weighted{Action::kIngest, 2},         Weighted{Action::kRemoveCheckpoint, 3},
+    Weighted{Action::kRemoveDisk, 1},     Weighted{Action::kClose, 3},
+    Weighted{Action::kRestart, 2},        Weighted{Action::kKill, 1},
+    Weighted{Action::kCutPower, 1},       Weighted{Action::kCreate, 1}};
 
 Action draw_action(Dice& dice) {
   uint64_t sum = 0;
@@ -83,6 +74,9 @@ Step Generator::next(const Model& model) {
   if (action == Action::kCreate && model.disks.size() < kMaxDisks) {
     return {Action::kCreate, fresh, 0, size_bytes, dice_() % 3};
   }
+  if (action == Action::kImport && model.disks.size() < kMaxDisks) {
+    return {Action::kImport, fresh, 0, size_bytes, 1 + dice_() % kContents};
+  }
   auto chosen = std::next(model.disks.begin(), ptrdiff_t(dice_() % model.disks.size()));
   const auto& [disk, state] = *chosen;
   const bool has_many = state.checkpoints.size() >= kMaxCheckpoints;
@@ -111,6 +105,7 @@ Step Generator::next(const Model& model) {
     case Action::kIngest:
       return {state.is_over_fallback ? action : Action::kFlush, disk};
     case Action::kCreate:
+    case Action::kImport:
       return {Action::kFlush, disk};
     default:
       return {action, disk};

@@ -152,7 +152,8 @@ void Lane::perform(const Step& step) {
     check_read(step, *model_.disks.at(step.disk).checkpoints.at(step.name), read);
   }
   model_.apply(step);
-  if (step.action == Action::kCheckpoint) board_.add(step.disk, model_.disks.at(step.disk));
+  if (step.action == Action::kCheckpoint || step.action == Action::kImport)
+    board_.add(step.disk, model_.disks.at(step.disk));
 }
 
 void Lane::check_read(const Step& step, const Bytes& wanted, const Bytes& read) {
@@ -226,9 +227,9 @@ void Lane::look_at_view() {
   if (is_struck()) ended({model_});
 }
 
-std::vector<Model> together(const std::vector<const Lane*>& lanes) {
+std::vector<Model> together(const std::vector<std::unique_ptr<Lane>>& lanes) {
   std::vector<Model> all = {{}};
-  for (const Lane* lane : lanes) {
+  for (const auto& lane : lanes) {
     for (const auto& worlds : lane->worlds()) {
       std::vector<Model> more;
       for (const Model& before : all) {

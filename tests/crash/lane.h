@@ -75,6 +75,6 @@ class Lane {
 };
 
 // All that the lanes' worlds may be together.
-std::vector<Model> together(const std::vector<const Lane*>& lanes);
+std::vector<Model> together(const std::vector<std::unique_ptr<Lane>>& lanes);
 
 }  // namespace casdisk

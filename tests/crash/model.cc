@@ -4,6 +4,8 @@
 #include <cstring>
 #include <functional>
 
+#include "index/import_image.h"
+
 namespace casdisk {
 namespace {
 
@@ -102,7 +104,9 @@ std::optional<uint64_t> DiskState::wrong_block(const Bytes& bytes, bool after_po
 bool Model::allows(const Step& step) const {
   if (step.action >= Action::kRestart) return true;
   auto found = disks.find(step.disk);
-  if (step.action == Action::kCreate) return found == disks.end();
+  if (step.action == Action::kCreate || step.action == Action::kImport) {
+    return found == disks.end();
+  }
   if (found == disks.end()) return false;
   const DiskModel& disk = found->second;
   const bool is_there = disk.checkpoints.contains(step.name);
@@ -134,6 +138,12 @@ void Model::apply(const Step& step) {
     }
     DiskModel made{DiskState(std::move(bytes)), {}};
     made.is_over_fallback = step.content == 1;
+    disks.insert_or_assign(step.disk, std::move(made));
+    return;
+  }
+  if (step.action == Action::kImport) {
+    DiskModel made{DiskState(written_bytes(step)), {}};
+    made.checkpoints[kImportCheckpoint] = std::make_shared<const Bytes>(made.state.bytes());
     disks.insert_or_assign(step.disk, std::move(made));
     return;
   }
@@ -196,6 +206,7 @@ std::vector<Model> outcomes(const Model& before, const Step& struck) {
     case Action::kRollback:
     case Action::kResize:
     case Action::kFork:
+    case Action::kImport:
     case Action::kRemoveCheckpoint:
     case Action::kRemoveDisk:
       return {before, after};

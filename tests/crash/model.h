@@ -52,7 +52,8 @@ class DiskState {
 struct DiskModel {
   DiskState state;
   std::map<std::string, std::shared_ptr<const Bytes>> checkpoints;
-  bool may_be_poisoned = false;  // a sync failed
+  bool may_be_poisoned = false;   // a sync failed
+  bool must_be_poisoned = false;  // and a flush said so: nobody may open it who does not accept it
   bool is_over_fallback = false;
 };
 

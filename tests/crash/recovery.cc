@@ -30,9 +30,18 @@ Model adopt(Model world, const Observed& observed, bool after_power_cut) {
   for (auto& [name, disk] : world.disks) {
     const Observed::DiskContent& seen = observed.disks.at(name);
     disk.state.found(seen.bytes, after_power_cut || seen.was_poisoned);
-    disk.may_be_poisoned = false;
+    disk.may_be_poisoned = disk.must_be_poisoned = false;
   }
   return world;
+}
+
+// Only a power cut makes up for it: then what was flushed counts, and nothing else.
+std::string forgotten_poison(const Model& world, const Observed& observed) {
+  for (const auto& [name, disk] : world.disks) {
+    if (!disk.must_be_poisoned || observed.disks.at(name).was_poisoned) continue;
+    return fmt::format("disk {} is opened as if no sync of it had failed", name);
+  }
+  return "";
 }
 
 }  // namespace
@@ -61,6 +70,8 @@ Result<Model> recover(SimulatedComputer& computer, const std::vector<Model>& wor
     std::string reasons;
     for (const Model& world : worlds) {
       std::string wrong = mismatch(world, observed.value(), recovery.after_power_cut);
+      // An interrupted recovery may have accepted it.
+      if (wrong.empty() && interruptions == 0) wrong = forgotten_poison(world, observed.value());
       if (wrong.empty()) return adopt(world, observed.value(), recovery.after_power_cut);
       reasons += "\n  " + wrong;
     }

@@ -23,6 +23,12 @@ void Run::plan(const Accident& accident) {
   totals_.crash_points++;
 }
 
+void Run::plan_failure(uint64_t change, AfterError after) {
+  has_planned_failure_ = true;
+  after_error_ = after;
+  computer_->fail_at(change);
+}
+
 bool Run::fail(std::string what) {
   failure_ = std::move(what);
   return false;
@@ -36,6 +42,11 @@ bool Run::ensure_worker() {
   if (computer_->has_crashed()) {
     worker = Error{};  // lets go of it
     if (!recover({model_}, planned_ == Crash::kPowerFails, "opening the store")) return false;
+    return ensure_worker();
+  }
+  if (!worker.ok() && computer_->has_failed()) {  // by the failure that was planned
+    computer_->fail_at(0);
+    computer_->end_processes();
     return ensure_worker();
   }
   if (!worker.ok()) return fail("the store does not open: " + casdisk::describe(worker.error()));
@@ -73,6 +84,7 @@ bool Run::perform(const Step& step) {
   Bytes read;
   const uint64_t failed_syncs = computer_->counts().failed_syncs;
   const bool was_open = worker_->has_open(step.disk);
+  was_told_of_poison_ = false;
   computer_->set_faults(faults_);
   auto done = worker_->perform(step, read);
   computer_->set_faults({});
@@ -84,6 +96,7 @@ bool Run::perform(const Step& step) {
   if (step.action == Action::kFlush && was_open && has_failed_sync) {
     if (done.ok()) return fail("a flush whose sync failed says that all is well");
     if (!is_poisoned(step)) return fail("after a failed sync the disk takes another flush");
+    was_told_of_poison_ = true;
   }
   if (!done.ok()) return after_error(step, done.error());
   if (!check_read(step, read)) return false;
@@ -113,18 +126,28 @@ bool Run::check_read(const Step& step, const Bytes& read) {
 bool Run::after_error(const Step& step, const Error& error) {
   totals_.step_errors++;
   const bool has_faults =
+      has_planned_failure_ ||
       faults_.io_error + faults_.no_space + faults_.failed_sync + faults_.flipped_bit > 0;
   if (!has_faults) return fail("an error without a cause: " + casdisk::describe(error));
+  if (goes_on_after(step, error)) return read_back(step);
+  computer_->end_processes();
+  worker_.reset();
+  std::vector<Model> worlds = outcomes(model_, step);
+  if (step.action == Action::kFlush && error.fault == Fault::kPoisoned) {
+    for (Model& world : worlds) world.disks.at(step.disk).must_be_poisoned = was_told_of_poison_;
+  }
+  return recover(
+      std::move(worlds), false,
+      fmt::format("{}, which failed ({})", casdisk::describe(step), casdisk::describe(error)));
+}
+
+bool Run::goes_on_after(const Step& step, const Error& error) {
   const bool is_request = step.action == Action::kWrite || step.action == Action::kZero ||
                           step.action == Action::kTrim || step.action == Action::kRead;
   const bool may_go_on =
       step.action == Action::kSeal || (is_request && error.fault != Fault::kPoisoned);
-  if (may_go_on && one_of(computer_->dice(), 1, 2)) return read_back(step);
-  computer_->end_processes();
-  worker_.reset();
-  return recover(
-      outcomes(model_, step), false,
-      fmt::format("{}, which failed ({})", casdisk::describe(step), casdisk::describe(error)));
+  if (after_error_ != AfterError::kDrawn) return may_go_on && after_error_ == AfterError::kGoOn;
+  return may_go_on && one_of(computer_->dice(), 1, 2);
 }
 
 // The same process goes on: what was acknowledged is there, and the request's blocks are old or

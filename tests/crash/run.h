@@ -21,6 +21,10 @@ class Run {
   void plan(const Accident& accident);
   // Rates for the steps that follow; recoveries are spared.
   void set_faults(const SimulatedFaults& faults) { faults_ = faults; }
+  // One failure, at that change from now on; and what is done after a step that failed, where the
+  // process could go on.
+  enum class AfterError { kDrawn, kGoOn, kReopen };
+  void plan_failure(uint64_t change, AfterError after);
   // A recovery is interrupted up to so many times, at a change drawn from its first ones.
   void interrupt_recoveries(unsigned depth) { depth_ = depth; }
 
@@ -39,6 +43,7 @@ class Run {
   bool ensure_worker();
   bool perform(const Step& step);
   bool after_error(const Step& step, const Error& error);
+  bool goes_on_after(const Step& step, const Error& error);
   bool is_poisoned(const Step& flush);
   bool read_back(const Step& step);
   bool check_read(const Step& step, const Bytes& read);
@@ -51,6 +56,9 @@ class Run {
   std::unique_ptr<Worker> worker_;
   Model model_;
   SimulatedFaults faults_;
+  bool has_planned_failure_ = false;
+  bool was_told_of_poison_ = false;  // by this step
+  AfterError after_error_ = AfterError::kDrawn;
   Crash planned_ = Crash::kProcessDies;
   unsigned depth_ = 0;
   uint64_t recovery_count_ = 0;

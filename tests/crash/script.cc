@@ -7,6 +7,7 @@
 
 #include "index/checkpoint_view.h"
 #include "index/garbage_collection.h"
+#include "index/import_image.h"
 #include "index/lineage.h"
 #include "tests/support/sample_data.h"
 #include "tests/support/test_store.h"
@@ -14,12 +15,31 @@
 namespace casdisk {
 namespace {
 
-constexpr std::array<const char*, 21> kActionNames = {
-    "create",   "write",       "zero",  "trim",       "read",
-    "flush",    "cut",         "seal",  "checkpoint", "read checkpoint",
-    "rollback", "resize",      "fork",  "ingest",     "collect",
-    "rm chkpt", "remove disk", "close", "restart",    "kill",
-    "cut power"};
+constexpr std::array<const char*, 22> kActionNames = {
+    "create",     "write",           "zero",     "trim",    "read", "flush",    "cut",    "seal",
+    "checkpoint", "read checkpoint", "rollback", "resize",  "fork", "import",   "ingest", "collect",
+    "rm chkpt",   "remove disk",     "close",    "restart", "kill", "cut power"};
+
+// What is imported, in pieces.
+class BytesSource : public ImageSource {
+ public:
+  explicit BytesSource(Bytes bytes) : bytes_(std::move(bytes)) {}
+
+  std::optional<uint64_t> size_bytes() const override { return bytes_.size(); }
+  Result<bool> next(ImagePiece& piece) override {
+    if (at_ >= bytes_.size()) return false;
+    const uint64_t length = std::min<uint64_t>(kChunkBytes, bytes_.size() - at_);
+    piece = {at_, Bytes(bytes_.begin() + ptrdiff_t(at_), bytes_.begin() + ptrdiff_t(at_ + length))};
+    at_ += length;
+    return true;
+  }
+  Result<void> fetch(ImagePiece&) override { return {}; }
+  Result<uint64_t> finish() override { return uint64_t(bytes_.size()); }
+
+ private:
+  const Bytes bytes_;
+  uint64_t at_ = 0;
+};
 
 }  // namespace
 
@@ -144,6 +164,10 @@ Result<void> Worker::change(const Step& step) {
     case Action::kFork: {
       if (stays_open && step.name.empty()) return disks_[step.disk]->fork(step.other);
       return fork_disk(*store_, {step.disk, step.name}, step.other, std::nullopt);
+    }
+    case Action::kImport: {
+      BytesSource source(written_bytes(step));
+      return import_image(*store_, source, step.disk, 1, [](uint64_t) { return true; });
     }
     case Action::kIngest:
       return ingest_disk(*store_, step.disk, 1, no_progress);

@@ -30,6 +30,7 @@ enum class Action {
   kRollback,          // disk, name
   kResize,            // disk, length: the new size
   kFork,              // disk, name: of a checkpoint, empty: the head; other: the new disk
+  kImport,            // disk, length: its size; content: the seed of its bytes
   kIngest,            // disk
   kCollect,           // garbage, all of it; content: stopped when that is asked so often
   kRemoveCheckpoint,  // disk, name

@@ -93,6 +93,26 @@ void sweep_both(const Script& script) {
   if (!testing::Test::HasFatalFailure()) sweep(script, Use::kServer);
 }
 
+// Each change fails once, syncs as syncs do. The process goes on where it can, or ends; the disk
+// is reopened, and the power fails at the end.
+void sweep_failures(const Script& script, Use use) {
+  Totals totals;
+  const uint64_t seed = crash_options().first_seed;
+  auto base = computer_with_store(seed);
+  const uint64_t changes = count_changes(*base, seed, script, use, totals);
+  for (uint64_t change = 1; change <= changes; change++) {
+    if (crash_options().change != 0 && crash_options().change != change) continue;
+    for (auto after : {Run::AfterError::kGoOn, Run::AfterError::kReopen}) {
+      Run run(base->copy(seed), use, totals);
+      run.plan_failure(change, after);
+      ASSERT_EQ(play(run, script), "")
+          << fmt::format("--seed {} --change {} (of {}), {}", seed, change, changes,
+                         after == Run::AfterError::kGoOn ? "going on" : "reopening");
+    }
+  }
+  std::printf("failures: %s\n", totals.text().c_str());
+}
+
 TEST(CrashSweep, WritesAndFlushes) {
   sweep_both({create("d"), write("d", 0, 8192, 1), write("d", 100'000, 70'000, 2), flush("d"),
               write("d", 4096, 8192, 3), write("d", 102'400, 4096, 4), flush("d"),
@@ -161,10 +181,49 @@ TEST(CrashSweep, GarbageCollection) {
               on(Action::kReadCheckpoint, "d", "two")});
 }
 
+TEST(CrashSweep, Imports) {
+  sweep({{Action::kImport, "d", 0, 150'000, 1},
+         write("d", 4096, 4096, 2),
+         flush("d"),
+         {Action::kImport, "e", 0, 150'000, 1},
+         on(Action::kRemoveDisk, "d"),
+         rollback("e", "import")},
+        Use::kCommand);
+}
+
 TEST(CrashSweep, Fallback) {
   sweep_both({create_over_fallback("d"), write("d", 0, 4096, 1), zero("d", 65'536, 8192),
               checkpoint("d", "one"), on(Action::kIngest, "d"), write("d", 140'000, 20'000, 2),
               resize("d", 100'000), fork("d", "one", "f"), write("f", 0, 4096, 3), flush("f")});
+}
+
+TEST(CrashSweep, AFailureAtEveryChange) {
+  const Script script = {create("d"),
+                         write("d", 0, 140'000, 1),
+                         flush("d"),
+                         cut("d", "one"),
+                         seal("d"),
+                         seal("d"),
+                         write("d", 0, 70'000, 2),
+                         flush("d"),
+                         write("d", 8192, 4096, 3),
+                         flush("d"),
+                         cut("d", "two"),
+                         write("d", 65'536, 65'536, 1),
+                         seal("d"),
+                         seal("d"),
+                         fork("d", "one", "f"),
+                         write("f", 0, 8192, 4),
+                         flush("f"),
+                         rollback("d", "one"),
+                         write("d", 4096, 4096, 5),
+                         flush("d"),
+                         on(Action::kRemoveCheckpoint, "d", "two"),
+                         on(Action::kCollect, "d"),
+                         checkpoint("d", "three"),
+                         on(Action::kReadCheckpoint, "d", "one")};
+  sweep_failures(script, Use::kCommand);
+  if (!testing::Test::HasFatalFailure()) sweep_failures(script, Use::kServer);
 }
 
 }  // namespace

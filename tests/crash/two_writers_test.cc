@@ -31,7 +31,7 @@ class Game {
   Game(const Game&) = delete;
   Game& operator=(const Game&) = delete;
 
-  // Two lanes with all disks there are, which begin anew afterwards. The failure, if there was one.
+  // Two or three lanes, with all disks that there are. The failure, if there was one.
   std::string round(const Accident& accident);
   Dice& dice() { return dice_; }
 
@@ -55,11 +55,17 @@ void Game::deal(std::vector<Model>& hands, Board& board) {
 std::string Game::round(const Accident& accident) {
   Board board;
   board.planned = accident.crash;
-  std::vector<Model> hands(2);
+  std::vector<Model> hands(2 + dice_() % 2);
   deal(hands, board);
   round_count_++;
-  Lane one(*computer_, board, counts_.totals, dice_(), fmt::format("a{}.", round_count_), hands[0]);
-  Lane two(*computer_, board, counts_.totals, dice_(), fmt::format("b{}.", round_count_), hands[1]);
+  std::vector<std::unique_ptr<Lane>> lanes;
+  std::vector<std::function<void()>> bodies;
+  for (Model& hand : hands) {
+    const std::string name = fmt::format("{}{}.", char('a' + lanes.size()), round_count_);
+    lanes.push_back(
+        std::make_unique<Lane>(*computer_, board, counts_.totals, dice_(), name, std::move(hand)));
+    bodies.push_back([lane = lanes.back().get()] { lane->play(kStepsOfRound); });
+  }
   constexpr uint64_t kPaces[] = {2, 6, 30};
   Turns turns(dice_(), kPaces[dice_() % std::size(kPaces)]);
   if (accident.change > 0) {
@@ -67,7 +73,7 @@ std::string Game::round(const Accident& accident) {
     counts_.totals.crash_points++;
   }
   computer_->take_turns(&turns);
-  turns.run({[&] { one.play(kStepsOfRound); }, [&] { two.play(kStepsOfRound); }});
+  turns.run(bodies);
   computer_->take_turns(nullptr);
   counts_.passes += turns.pass_count();
   if (!board.failure.empty()) return board.failure;
@@ -78,7 +84,7 @@ std::string Game::round(const Accident& accident) {
     recovery.after_power_cut = true;
   }
   computer_->end_processes();
-  auto found = recover(*computer_, together({&one, &two}), recovery, counts_.totals);
+  auto found = recover(*computer_, together(lanes), recovery, counts_.totals);
   if (!found.ok()) return "after all: " + describe(found.error());
   model_ = std::move(found).value();
   return "";

@@ -175,16 +175,17 @@ void SimulatedComputer::crash(const LifePointer& caller) {
 }
 
 std::optional<Error> SimulatedComputer::draw_error(Call call, const std::string& name) {
-  if (call == Call::kSync && one_of(dice_, faults_.failed_sync, kMillion)) {
+  const bool is_due = call != Call::kRead && counts_.changes == fail_at_;
+  if (call == Call::kSync && (is_due || one_of(dice_, faults_.failed_sync, kMillion))) {
     counts_.failed_syncs++;
     return Error{Fault::kPoisoned, EIO, name + ": simulated failure of a sync"};
   }
   if (call == Call::kSync) return std::nullopt;
-  if (one_of(dice_, faults_.io_error, kMillion)) {
+  if (is_due ? one_of(dice_, 1, 2) : one_of(dice_, faults_.io_error, kMillion)) {
     counts_.errors++;
     return os_error(EIO, name + ": simulated");
   }
-  if (call == Call::kChange && one_of(dice_, faults_.no_space, kMillion)) {
+  if (call == Call::kChange && (is_due || one_of(dice_, faults_.no_space, kMillion))) {
     counts_.errors++;
     return os_error(ENOSPC, name + ": simulated");
   }

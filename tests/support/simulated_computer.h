@@ -82,6 +82,10 @@ class SimulatedComputer {
   // Strikes the `change`th of the changes (SimulatedCounts) that follow. 0: none any more.
   void crash_at(uint64_t change, Crash crash, Moment moment);
   bool has_crashed() const { return has_crashed_; }
+  // Lets the `change`th of the changes that follow fail: a sync as syncs do, others with EIO or
+  // ENOSPC. 0: none any more.
+  void fail_at(uint64_t change) { fail_at_ = change == 0 ? 0 : counts_.changes + change; }
+  bool has_failed() const { return fail_at_ != 0 && counts_.changes >= fail_at_; }
   // Of the threads that call; null: there is one. They outlive their use.
   void take_turns(Turns* turns) { turns_ = turns; }
   Turns* turns() { return turns_; }
@@ -146,6 +150,7 @@ class SimulatedComputer {
   SimulatedFaults faults_;
   SimulatedCounts counts_;
   uint64_t crash_at_ = 0;
+  uint64_t fail_at_ = 0;
   Crash crash_ = Crash::kProcessDies;
   Moment moment_ = Moment::kBefore;
   bool has_crashed_ = false;

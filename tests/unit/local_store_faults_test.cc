@@ -159,6 +159,29 @@ TEST_F(LocalStoreFaultsTest, SyncFailsForAsLongAsALostObjectCannotBeReadBack) {
   expect_readable(2);
 }
 
+// Else a server whose device has dropped something could not seal any more.
+TEST_F(LocalStoreFaultsTest, WhatIsLostForGoodIsOwedToTheSessionsOfThenAlone) {
+  reopen({.codec = Codec::kNone, .needs_sessions = true});
+  {
+    auto session = store_->begin_session();
+    ASSERT_OK(session);
+    ASSERT_OK(put(1));
+    plan_.fail(FileOperation::kSync, 1, EIO);
+    EXPECT_FAULT(store_->sync(), Fault::kPoisoned);
+    std::filesystem::resize_file(pack(1), 1000);
+    auto beside = store_->begin_session();
+    ASSERT_OK(beside);
+    EXPECT_FAULT(store_->sync(), Fault::kDamaged);
+  }
+  auto session = store_->begin_session();
+  ASSERT_OK(session);
+  ASSERT_OK(put(2));
+  ASSERT_OK(store_->sync());
+  EXPECT_FALSE(store_->has(id_of(1)).value());
+  reopen();
+  expect_readable(2);
+}
+
 TEST_F(LocalStoreFaultsTest, FailedSyncOfThePacksNames) {
   ASSERT_OK(put(1));
   plan_.fail(FileOperation::kDirectorySync, 1, EIO);
