@@ -48,6 +48,28 @@ class FaultyMember : public DiskCutMember {
   int tries_ = 0;
 };
 
+// Whose disk is written to and sealed by somebody else as soon as it is cut.
+class HurriedMember : public DiskCutMember {
+ public:
+  explicit HurriedMember(std::shared_ptr<Disk> disk)
+      : DiskCutMember(disk), disk_(std::move(disk)) {}
+  ~HurriedMember() override { sealer_.join(); }
+
+  Result<uint64_t> cut() override {
+    auto generation = DiskCutMember::cut();
+    Bytes bytes(8);
+    store_le(bytes.data(), uint64_t(2));
+    must(disk_->write(0, bytes));
+    sealer_ = std::thread([this] { must(disk_->seal_all(1, no_progress)); });
+    std::this_thread::sleep_for(milliseconds(200));  // time enough for it
+    return generation;
+  }
+
+ private:
+  const std::shared_ptr<Disk> disk_;
+  std::thread sealer_;
+};
+
 class GroupCheckpointTest : public testing::Test {
  protected:
   GroupCheckpointTest() {
@@ -199,6 +221,16 @@ TEST_F(GroupCheckpointTest, IsSealedAlthoughNobodyTellsTheOutcome) {
   while (!disks_[1]->wants_seal()) std::this_thread::sleep_for(milliseconds(50));
   ASSERT_OK(disks_[1]->seal(1, no_progress));
   EXPECT_FALSE(disks_[1]->wants_seal());
+}
+
+TEST_F(GroupCheckpointTest, WhatIsWrittenAfterTheCutIsPublishedAfterTheGroup) {
+  write_number(1, 1);
+  std::vector<std::unique_ptr<CutMember>> all;
+  all.push_back(std::make_unique<DiskCutMember>(disks_[0]));
+  all.push_back(std::make_unique<HurriedMember>(disks_[1]));
+  EXPECT_OK(checkpoint_group(*store_, std::move(all), {"g", {}, {}}));
+  ASSERT_OK(disks_[1]->seal(1, no_progress));
+  EXPECT_EQ(number_in("b", "g"), 1u);
 }
 
 TEST_F(GroupCheckpointTest, MoreLabelsThanACheckpointTakesAreRefused) {

@@ -209,6 +209,38 @@ TEST_F(LiveDiskTest, ACheckpointOfWhatIsJustBeingPublishedIsMadeToo) {
   store_.reopen();
 }
 
+// Else the write would be acknowledged after the checkpoint was, and be in it or not.
+TEST_F(LiveDiskTest, ACutWaitsForTheWriteThatIsStillInside) {
+  FaultPlan plan;
+  auto inner = must(make_file_system(IoChoice::kPosix, nullptr));
+  disk_.reset();
+  store_.reopen(std::make_shared<FaultyFileSystem>(*inner, plan));
+  disk_ = store_.served_disk("d");
+  write(0, 1);
+  std::atomic<bool> is_inside = false, may_go_on = false, is_cut = false;
+  plan.before_next(FileOperation::kWrite, [&] {
+    is_inside = true;
+    while (!may_go_on) std::this_thread::yield();
+  });
+  std::thread writer([&] { write(0, 2); });
+  while (!is_inside) std::this_thread::yield();
+  std::thread cutter([&] {
+    must(disk_->cut({"one", {}, {}}));
+    is_cut = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_FALSE(is_cut);
+  may_go_on = true;
+  writer.join();
+  cutter.join();
+  const Bytes then = contents(*disk_);
+  write(0, 3);
+  ASSERT_OK(disk_->seal(1, no_progress));
+  EXPECT_EQ(view("one"), then);
+  disk_.reset();
+  store_.reopen();
+}
+
 TEST_F(LiveDiskTest, WhatACrashLeftFrozenIsSealedByCommands) {
   for (size_t i = 0; i < kMaxFrozenGenerations; i++) {
     write(0, i);
