@@ -164,6 +164,14 @@ Result<void> LocationTable::for_each(
   }
 }
 
+Result<void> LocationTable::adopt(const StoreId& store_id, std::span<const uint64_t> packs) {
+  store_id_ = store_id;
+  TRY(environment_->update([&](LmdbWriter& writer) -> Result<void> {
+    return writer.put(as_bytes(kStoreIdKey), store_id);
+  }));
+  return adopt_packs(packs);
+}
+
 Result<uint64_t> LocationTable::object_count() {
   uint64_t count = 0;
   TRY(environment_->view([&](LmdbReader& reader) -> Result<void> {

@@ -68,6 +68,12 @@ class LocationTable {
   // enter or change meanwhile may be seen or not. Stops at an error of visit's.
   Result<void> for_each(const std::function<Result<void>(const ChunkId&, const Entry&)>& visit);
 
+  // Of a table that is made anew from packs: takes over what they say of their store, and their
+  // numbers as given out. Before anything is entered.
+  Result<void> adopt(const StoreId& store_id, std::span<const uint64_t> packs);
+
+  Result<LmdbInfo> info() { return environment_->info(); }
+
   // How many objects the table knows. Costs next to nothing.
   Result<uint64_t> object_count();
 

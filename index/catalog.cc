@@ -113,9 +113,16 @@ Result<std::vector<NamedCheckpoint>> CatalogReader::checkpoints(uint64_t disk_ui
 Result<CheckpointRecord> CatalogReader::checkpoint(const ChunkId& id) {
   TRY_ASSIGN(auto value, reader_.get(key_of('K', id.bytes)));
   std::string object = fmt::format("checkpoint {}", to_hex(id));
-  if (!value) return Error{Fault::kDamaged, 0, object + " is missing from the catalog"};
+  if (!value)
+    return Error{
+        Fault::kDamaged, 0,
+        object +
+            " is missing from the catalog; `casdisk repair --rebuild` takes it from the packs"};
   if (hash_of(*value) != id) {
-    return Error{Fault::kDamaged, 0, object + ": its record is not what was written"};
+    return Error{Fault::kDamaged, 0,
+                 object +
+                     ": its record is not what was written; `casdisk repair --rebuild` takes it "
+                     "from the packs"};
   }
   auto record = decode_checkpoint(*value);
   if (!record.ok()) return in_catalog(record.error(), object);
@@ -194,8 +201,8 @@ Result<std::vector<NamedFallback>> CatalogReader::fallbacks() {
   return found;
 }
 
-Result<void> CatalogWriter::begin_uids() {
-  return writer_.put(key_of('I', as_bytes("uid")), ByteWriter().number(uint64_t(1)).take());
+Result<void> CatalogWriter::begin_uids(uint64_t first) {
+  return writer_.put(key_of('I', as_bytes("uid")), ByteWriter().number(first).take());
 }
 
 Result<uint64_t> CatalogWriter::new_disk_uid() {

@@ -80,7 +80,7 @@ class CatalogWriter : public CatalogReader {
  public:
   explicit CatalogWriter(LmdbWriter& writer) : CatalogReader(writer), writer_(writer) {}
 
-  Result<void> begin_uids();  // of a new catalog
+  Result<void> begin_uids(uint64_t first = 1);  // of a new catalog
   Result<uint64_t> new_disk_uid();
   // Counts up head.version.
   Result<void> put_head(const std::string& disk, HeadRecord head);
@@ -113,6 +113,7 @@ class Catalog {
 
   // As LmdbEnvironment::catch_up().
   Result<void> catch_up() const { return environment_.catch_up(); }
+  Result<LmdbInfo> info() const { return environment_.info(); }
 
   // One-shot forms of the above.
   Result<HeadRecord> head(const std::string& disk) const;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "index/head_note.h"
 #include "index/lineage.h"
 
 namespace casdisk {
@@ -91,6 +92,7 @@ Result<void> Disk::recover() {
     layers.generations.insert(layers.generations.begin(), std::move(generation).value());
   }
   layers.active = head_.active;
+  write_note();
   gate_.set(std::move(layers));
   return {};
 }
@@ -136,9 +138,37 @@ Result<void> Disk::update_head(
     TRY(change(writer, fresh));
     return writer.put_head(name_, fresh);
   }));
-  std::lock_guard lock(head_mutex_);
-  head_ = std::move(fresh);
+  {
+    std::lock_guard lock(head_mutex_);
+    head_ = std::move(fresh);
+  }
+  write_note();
   return {};
+}
+
+// The copy beside the generations, for the day that the catalog is lost (head_note.h). The head is
+// changed whatever becomes of it. REQUIRES: change_mutex_ is held, or nobody else knows the disk.
+void Disk::write_note() {
+  if (!directory_) return;
+  HeadNote note{name_, head(), std::nullopt};
+  note.head.version = 0;  // counts what does not concern the note, too
+  auto written = [&]() -> Result<void> {
+    if (note.head.fallback) {
+      TRY(store_.catalog().view([&](CatalogReader& reader) -> Result<void> {
+        TRY_ASSIGN(note.fallback, reader.find_fallback(note.head.fallback->file));
+        return {};
+      }));
+    }
+    auto present = read_head_note(*directory_);
+    const bool is_same =
+        present.ok() && present.value() && encode(*present.value()) == encode(note);
+    if (is_same) return {};
+    return with_reserve(&store_.reserve(), [&] { return write_head_note(*directory_, note); });
+  }();
+  if (!written.ok()) {
+    store_.log(fmt::format("disk {}: the note of its head is not up to date: {}", name_,
+                           describe(written.error())));
+  }
 }
 
 // Others add to the pending checkpoints (group_checkpoint.h), and nothing else. REQUIRES:

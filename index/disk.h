@@ -167,6 +167,7 @@ class Disk : public Volume {
   GenerationPlace place();
   Result<HeadRecord> read_head() const;
   Result<void> update_head(const std::function<Result<void>(CatalogWriter&, HeadRecord&)>& change);
+  void write_note();
   Result<void> reload_head();
   void note_poison(const Error& error);
   Result<void> check_not_poisoned() const;

@@ -175,7 +175,12 @@ Result<void> ReadPlan::fetch_chunks() {
     ids.clear();
     for (const ChunkPart& part : parts) ids.push_back(part.id);
     auto fetched = layers_.chunks->get_many(ids);
-    if (!fetched.ok()) return missing_is_damage(std::move(fetched.error()));
+    if (!fetched.ok()) {
+      if (means_damage(fetched.error())) {
+        fetched.error().context += "; `casdisk verify` names all that is damaged";
+      }
+      return missing_is_damage(std::move(fetched.error()));
+    }
     const std::vector<Object>& objects = fetched.value();
     for (size_t i = 0; i < parts.size(); i++) {
       if (objects[i]->size() != kChunkBytes) {

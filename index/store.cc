@@ -15,6 +15,15 @@ namespace {
 
 constexpr std::string_view kTrialPrefix = "size-";
 
+// What LMDB cannot read can be made anew.
+template <typename T>
+Result<T> or_rebuild(Result<T> opened) {
+  if (!opened.ok() && opened.error().fault == Fault::kDamaged) {
+    opened.error().context += "; `casdisk repair --rebuild` makes it anew from the packs";
+  }
+  return opened;
+}
+
 std::string uid_name(uint64_t uid) { return fmt::format("{:08x}", uid); }
 
 }  // namespace
@@ -46,6 +55,9 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreO
   }
   TRY_ASSIGN(store->codec_, read_store_format(*store->file_system_, path));
   TRY_ASSIGN(store->directory_, store->file_system_->open_directory(path));
+  TRY_ASSIGN(FileLock lock, store->machine_->share_lock(path + "/lock", "store " + path));
+  store->lock_ = std::move(lock);
+  TRY(check_table_exists(*store->directory_));
 
   TRY_ASSIGN(store->reserve_, SpaceReserve::open(*store->directory_, options.reserve_bytes));
   SpaceReserve* reserve = store->reserve_.get();
@@ -55,10 +67,11 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreO
   chunk_options.needs_sessions = true;
   chunk_options.codec = store->codec_;
   chunk_options.cache_bytes = options.cache_bytes;
-  TRY_ASSIGN(store->chunks_, LocalStore::open(*store->file_system_, path, chunk_options));
+  TRY_ASSIGN(store->chunks_,
+             or_rebuild(LocalStore::open(*store->file_system_, path, chunk_options)));
   TRY(check_catalog_exists(*store->directory_));
-  TRY_ASSIGN(store->meta_, store->machine_->open_environment(
-                               path + "/meta", {kMetaMapBytes, make_room_with(reserve)}));
+  TRY_ASSIGN(store->meta_, or_rebuild(store->machine_->open_environment(
+                               path + "/meta", {kMetaMapBytes, make_room_with(reserve)})));
   store->catalog_ = std::make_unique<Catalog>(*store->meta_);
   TRY_ASSIGN(store->views_, Views::open(*store->machine_, *store->directory_, reserve,
                                         fmt::format("{:016x}", store->random())));
@@ -166,7 +179,9 @@ Result<std::shared_ptr<Fallback>> Store::fallback(const FallbackId& id) {
   }));
   if (!record) {
     return Error{Fault::kDamaged, 0,
-                 fmt::format("fallback {} is named by a disk and not in the catalog", to_hex(id))};
+                 fmt::format("fallback {} is named by a disk and not in the catalog; `casdisk "
+                             "repair --fallback FILE` takes the file again",
+                             to_hex(id))};
   }
   auto shared = std::make_shared<Fallback>(*file_system_, *chunks_, *catalog_, *views_, *record,
                                            options_.log);

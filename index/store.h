@@ -9,6 +9,7 @@
 //   sessions/     locks of those who are putting chunks       (cas/write_session.h)
 //   views/        locks and roots of those who read           (views.h)
 //   leases/<uid>  locked by the process that has the disk open
+//   lock          shared by all that have the store open
 //
 // One Store per directory and process, opened after fork. Safe to call from any thread.
 #pragma once
@@ -119,6 +120,7 @@ class Store {
   std::shared_ptr<FileSystem> file_system_;
   std::shared_ptr<Machine> machine_;
   std::unique_ptr<Directory> directory_;
+  std::optional<FileLock> lock_;  // shared: nobody rebuilds what we have open (rebuild.h)
   std::unique_ptr<SpaceReserve> reserve_;
   std::unique_ptr<LocalStore> chunks_;
   std::unique_ptr<LmdbEnvironment> meta_;

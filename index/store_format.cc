@@ -41,6 +41,21 @@ Result<void> make_location_table(Machine& machine, Directory& store) {
   return locations->sync();
 }
 
+// An empty file is none: LMDB would make a new environment of it.
+Result<bool> has_environment(Directory& store, std::string_view name) {
+  auto directory = store.open_directory(name);
+  if (directory.ok()) {
+    auto file = directory.value()->open("data.mdb", OpenMode::kRead);
+    if (file.ok()) {
+      TRY_ASSIGN(const uint64_t size_bytes, file.value()->size());
+      return size_bytes > 0;
+    }
+    directory = std::move(file.error());
+  }
+  if (directory.error().fault == Fault::kNotFound) return false;
+  return std::move(directory.error());
+}
+
 }  // namespace
 
 std::string encode_store_format(Codec codec) {
@@ -70,16 +85,22 @@ Result<Codec> decode_store_format(std::string_view line) {
 }
 
 Result<void> check_catalog_exists(Directory& store) {
-  auto meta = store.open_directory("meta");
-  if (meta.ok()) {
-    auto file = meta.value()->open("data.mdb", OpenMode::kRead);
-    if (file.ok()) return {};
-    meta = std::move(file.error());
-  }
-  if (meta.error().fault != Fault::kNotFound) return std::move(meta.error());
+  TRY_ASSIGN(const bool exists, has_environment(store, "meta"));
+  if (exists) return {};
   return Error{Fault::kDamaged, 0,
                fmt::format("{}/meta/data.mdb is missing: the names of all disks and checkpoints "
-                           "were in it. Nothing was changed; bring it back from a copy",
+                           "were in it. Nothing was changed; bring it back from a copy, or make "
+                           "it anew from the packs: `casdisk repair --rebuild`",
+                           store.path())};
+}
+
+Result<void> check_table_exists(Directory& store) {
+  TRY_ASSIGN(const bool exists, has_environment(store, "locations"));
+  if (exists) return {};
+  return Error{Fault::kDamaged, 0,
+               fmt::format("{}/locations/data.mdb is missing: it says where in the packs each "
+                           "chunk lies. Nothing was changed; make it anew from the packs: "
+                           "`casdisk repair --rebuild`",
                            store.path())};
 }
 

@@ -31,6 +31,10 @@ Result<void> make_store_directory(FileSystem& file_system, Machine& machine,
 // like leftovers.
 Result<void> check_catalog_exists(Directory& store);
 
+// kDamaged when there are packs and no table that says what lies where in them: an empty one would
+// make every object look missing.
+Result<void> check_table_exists(Directory& store);
+
 // The codec that the store's objects are written with.
 Result<Codec> read_store_format(FileSystem& file_system, const std::string& path);
 

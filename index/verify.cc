@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "cas/os/parallel.h"
+#include "cas/pack_scan.h"
 #include "index/generation_check.h"
 
 namespace casdisk {
@@ -33,7 +34,11 @@ class Verifier {
   Result<VerifyReport> run() {
     report_.is_sample = options_.sample_percent < 100;
     TRY_ASSIGN(const CatalogRoots roots, find_roots());
-    if (!name_ && !report_.is_sample) TRY(check_all_packs());
+    if (options_.depth == VerifyDepth::kNames) {
+      TRY(look_at_packs());
+    } else if (!name_ && !report_.is_sample) {
+      TRY(check_all_packs());
+    }
     TRY(check_records(roots));
     TRY(walk(roots));
     TRY(map_damage());
@@ -59,7 +64,7 @@ class Verifier {
     pack_options.threads = options_.threads;
     pack_options.progress = options_.progress;
     TRY_ASSIGN(PackCheck check, check_packs(chunks_, pack_options));
-    scanned_ = std::move(check.packs);
+    for (const uint64_t pack : check.packs) known_packs_[pack] = UINT64_MAX;
     report_.unnamed = std::move(check.unnamed);
     report_.unnamed_count = check.unnamed_count;
     report_.checked_bytes = check.checked_bytes;
@@ -69,6 +74,32 @@ class Verifier {
     TRY(read_all(suspects, std::nullopt));
     report_.object_count += check.suspect_count - check.suspects.size();
     return {};
+  }
+
+  // Instead of reading them: how far they reach.
+  Result<void> look_at_packs() {
+    TRY_ASSIGN(const auto ids, list_packs(chunks_.packs()));
+    for (const uint64_t pack : ids) {
+      auto file = chunks_.packs().open(pack_file_name(pack), OpenMode::kRead);
+      if (!file.ok()) continue;  // just removed
+      TRY_ASSIGN(known_packs_[pack], file.value()->size());
+    }
+    if (name_) return {};
+    std::vector<ChunkId> suspects;
+    TRY(chunks_.locations().for_each(
+        [&](const ChunkId& id, const LocationTable::Entry& entry) -> Result<void> {
+          if (!is_known_whole(entry) && suspects.size() < kMaxSuspects) suspects.push_back(id);
+          return {};
+        }));
+    return read_all(suspects, std::nullopt);
+  }
+
+  // It was read with its pack, or need not be.
+  bool is_known_whole(const LocationTable::Entry& entry) const {
+    const auto pack = known_packs_.find(entry.location.pack);
+    if (pack == known_packs_.end()) return false;
+    if (options_.depth == VerifyDepth::kNames && entry.damaged) return false;
+    return entry.location.offset + entry.location.record_bytes <= pack->second;
   }
 
   // Reads objects past the cache, in the order in which they lie. Those that are damaged are noted.
@@ -148,7 +179,7 @@ class Verifier {
         }
       }
       TRY_ASSIGN(auto entry, chunks_.locations().lookup(ids[i]));
-      if (entry && scanned_.contains(entry->location.pack)) return {};
+      if (entry && is_known_whole(*entry)) return {};
       std::lock_guard lock(mutex);
       unread.push_back(ids[i]);
       return {};
@@ -292,7 +323,9 @@ class Verifier {
   const std::optional<VolumeName> name_;
   const VerifyOptions& options_;
 
-  std::unordered_set<uint64_t> scanned_;  // packs; fixed after check_all_packs()
+  // How far packs reach of which all that the table names was read, or counts as whole. Fixed
+  // before the walk.
+  std::unordered_map<uint64_t, uint64_t> known_packs_;
   std::atomic<uint64_t> read_bytes_ = 0;
   std::mutex mutex_;
   // Guarded by mutex_ while threads are at work.

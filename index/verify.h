@@ -19,8 +19,14 @@
 
 namespace casdisk {
 
+enum class VerifyDepth {
+  kContents,  // reads all
+  kNames,     // reads pages, and of the rest what is flagged or not where the table says
+};
+
 struct VerifyOptions {
   unsigned threads = 1;
+  VerifyDepth depth = VerifyDepth::kContents;
   // Of the chunks, those whose id is drawn with this seed; pages and records are always read. At
   // 100 or more all are.
   double sample_percent = 100;

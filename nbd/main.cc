@@ -36,6 +36,8 @@ constexpr Command kCommands[] = {
     {"gc", "give back the space of what is no longer needed", gc_syntax, run_gc},
     {"export", "write a disk or a checkpoint to an image", export_syntax, run_export},
     {"verify", "read everything and name what is damaged", verify_syntax, run_verify},
+    {"repair", "bring back what is damaged, or say what is lost", repair_syntax, run_repair},
+    {"doctor", "look whether machine and store are in order", doctor_syntax, run_doctor},
     {"ingest", "take all of a disk's fallback into the store", ingest_syntax, run_ingest},
     {"accept", "use a disk again whose sync failed", accept_syntax, run_accept},
 };

@@ -68,6 +68,7 @@ class SharedEnvironment : public LmdbEnvironment {
     return environment_.update(body);
   }
   Result<void> catch_up() override { return environment_.catch_up(); }
+  Result<LmdbInfo> info() override { return environment_.info(); }
 
  private:
   // Fixed after construction.

@@ -51,6 +51,13 @@ class LmdbWriter : public LmdbReader {
   virtual Result<bool> remove(std::span<const std::byte> key) = 0;
 };
 
+struct LmdbInfo {
+  uint64_t map_bytes = 0;   // the most that it can hold
+  uint64_t used_bytes = 0;  // of that; pages that are free to be used again count
+  uint64_t entry_count = 0;
+  unsigned reader_count = 0;  // slots in use, of all processes
+};
+
 class LmdbEnvironment {
  public:
   // `directory` must exist and be on a local file system. Where this process has it open already
@@ -66,6 +73,9 @@ class LmdbEnvironment {
   // they may miss its very last commit until the next update() of anybody: LMDB tells readers of a
   // commit after it is made. Who takes over from the dead calls it before looking.
   virtual Result<void> catch_up() = 0;
+
+  // Frees the slots of readers that died, too.
+  virtual Result<LmdbInfo> info() = 0;
 };
 
 }  // namespace casdisk

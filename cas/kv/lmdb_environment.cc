@@ -224,6 +224,22 @@ Result<void> LmdbProcessEnvironment::catch_up() {
   return {};
 }
 
+Result<LmdbInfo> LmdbProcessEnvironment::info() {
+  MapLock lock(map_mutex_);
+  mdb_reader_check(environment_, nullptr);
+  MDB_envinfo envinfo;
+  MDB_stat status;
+  int code = mdb_env_info(environment_, &envinfo);
+  if (code == 0) code = mdb_env_stat(environment_, &status);
+  if (code != 0) return lmdb_error(code, directory_, "info");
+  LmdbInfo info;
+  info.map_bytes = envinfo.me_mapsize;
+  info.used_bytes = (uint64_t(envinfo.me_last_pgno) + 1) * status.ms_psize;
+  info.entry_count = status.ms_entries;
+  info.reader_count = envinfo.me_numreaders;
+  return info;
+}
+
 Result<MDB_txn*> LmdbProcessEnvironment::begin(unsigned flags, MapLock& lock) {
   MDB_txn* transaction = nullptr;
   int code = try_begin(flags, &transaction);

@@ -30,6 +30,7 @@ class LmdbProcessEnvironment {
   Result<void> view(const std::function<Result<void>(LmdbReader&)>& body);
   Result<void> update(const std::function<Result<void>(LmdbWriter&)>& body);
   Result<void> catch_up();
+  Result<LmdbInfo> info();
 
  private:
   using MapLock = std::shared_lock<std::shared_mutex>;

@@ -100,6 +100,8 @@ class SimulatedEnvironment : public LmdbEnvironment {
     return update_once(body);
   }
 
+  Result<LmdbInfo> info() override { return LmdbInfo{}; }
+
   // Here nothing is ever unseen: a commit that was struck is there for all, or not at all.
   Result<void> catch_up() override {
     TRY(check_usable());
