@@ -77,8 +77,7 @@ Result<void> Disk::recover() {
                              store_.path(), uid_)};
   }
   if (directory_) TRY(remove_leftovers(*directory_));
-  // Who made it may not have synced its name, or in vain: the next generation's is made anew.
-  const bool is_needless = directory_ && head_.generations.empty();
+  TRY_ASSIGN(const bool is_needless, is_directory_needless());
   if (is_needless && store_.remove_disk_directory(uid_).ok()) directory_.reset();
   for (const HeadGeneration& made : head_.generations) {
     auto generation =
@@ -92,9 +91,20 @@ Result<void> Disk::recover() {
     layers.generations.insert(layers.generations.begin(), std::move(generation).value());
   }
   layers.active = head_.active;
-  write_note();
+  if (directory_) write_note();
   gate_.set(std::move(layers));
   return {};
+}
+
+// Without generations it is kept for its note, where that says more than the parent's record does.
+// One that has no note is made anew: who made it may not have synced its name, or in vain.
+Result<bool> Disk::is_directory_needless() {
+  if (!directory_ || !head_.generations.empty()) return false;
+  auto note = read_head_note(*directory_);
+  if (!note.ok() || !note.value()) return true;
+  if (!head_.parent) return false;
+  TRY_ASSIGN(const CheckpointRecord parent, store_.catalog().checkpoint(*head_.parent));
+  return content_of(head_) == content_of(*head_.parent, parent);
 }
 
 // Files of generations that the head does not name: made and never recorded, or sealed and not yet
@@ -138,18 +148,15 @@ Result<void> Disk::update_head(
     TRY(change(writer, fresh));
     return writer.put_head(name_, fresh);
   }));
-  {
-    std::lock_guard lock(head_mutex_);
-    head_ = std::move(fresh);
-  }
-  write_note();
+  std::lock_guard lock(head_mutex_);
+  head_ = std::move(fresh);
   return {};
 }
 
 // The copy beside the generations, for the day that the catalog is lost (head_note.h). The head is
-// changed whatever becomes of it. REQUIRES: change_mutex_ is held, or nobody else knows the disk.
+// changed whatever becomes of it. REQUIRES: there is a directory of generations.
 void Disk::write_note() {
-  if (!directory_) return;
+  std::lock_guard lock(note_mutex_);
   HeadNote note{name_, head(), std::nullopt};
   note.head.version = 0;  // counts what does not concern the note, too
   auto written = [&]() -> Result<void> {

@@ -167,6 +167,7 @@ class Disk : public Volume {
   GenerationPlace place();
   Result<HeadRecord> read_head() const;
   Result<void> update_head(const std::function<Result<void>(CatalogWriter&, HeadRecord&)>& change);
+  Result<bool> is_directory_needless();
   void write_note();
   Result<void> reload_head();
   void note_poison(const Error& error);
@@ -244,6 +245,8 @@ class Disk : public Volume {
   // Guarded by change_mutex_. The next generation, named by the head already, where a cut is
   // prepared.
   std::shared_ptr<Generation> armed_;
+
+  std::mutex note_mutex_;  // one writer of the note at a time
 
   mutable std::mutex head_mutex_;
   mutable std::condition_variable sealed_;  // a publication, or a failure

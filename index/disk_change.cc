@@ -59,6 +59,7 @@ Result<void> Disk::replace_content(const Content& content, const Check& check, L
     drop_generations(head);
     return {};
   }));
+  if (directory_) write_note();
   after.generations.clear();
   after.active = false;
   gate_.set(std::move(after));
@@ -137,6 +138,7 @@ Result<void> Disk::grow(uint64_t size_bytes) {
     head.next_generation = next->number() + 1;
     return {};
   }));
+  if (directory_) write_note();
   gate_.set(std::move(after));
   if (next) before->generations.front()->drain();
   if (!armed_) return {};

@@ -66,6 +66,7 @@ Result<void> Disk::start_generation() {
     head.active = true;
     return {};
   }));
+  write_note();
   Layers after = *before;
   after.generations.insert(after.generations.begin(), std::move(generation));
   after.active = true;

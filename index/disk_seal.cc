@@ -140,6 +140,7 @@ Result<void> Disk::seal_all(unsigned threads, const SealProgress& progress) {
 // REQUIRES: seal_mutex_ is held.
 Result<SealEnd> Disk::seal_frozen(const SealOptions& options) {
   while (frozen_count() > 0) {
+    write_note();  // of the cuts, which did not wait for it
     TRY_ASSIGN(SealEnd end, seal_oldest(options));
     if (end == SealEnd::kStopped) return end;
     bury(std::chrono::milliseconds(0));
@@ -206,7 +207,7 @@ Result<bool> Disk::try_to_publish(const std::shared_ptr<Generation>& sealed, con
   TRY_ASSIGN(auto made, make_cuts(store_.chunks(), seen, name_, tree, sealed.get()));
   if (!made.empty()) TRY(store_.chunks().sync());
   if (sealed) TRY(layers()->pin->hold());
-  std::lock_guard lock(change_mutex_);
+  std::unique_lock lock(change_mutex_);
   bool overtaken = false;
   auto publish = [&](CatalogWriter& writer, HeadRecord& head) -> Result<void> {
     overtaken = has_other_cuts(head, made, sealed.get());
@@ -228,6 +229,8 @@ Result<bool> Disk::try_to_publish(const std::shared_ptr<Generation>& sealed, con
   after.pin = std::make_shared<TreePin>(store_.views(), tree);
   after.generations.pop_back();
   gate_.set(std::move(after));
+  lock.unlock();
+  write_note();  // as long as what it names is there
   TRY(Generation::remove(*directory_, sealed->number()));
   return true;
 }

@@ -15,6 +15,8 @@ struct Content {
   uint64_t size_bytes = 0;
   std::optional<FallbackUse> fallback;
   std::optional<ChunkId> parent;  // the checkpoint that it is, or descends from
+
+  bool operator==(const Content&) const = default;
 };
 
 Content content_of(const HeadRecord& head);

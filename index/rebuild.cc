@@ -7,12 +7,14 @@
 #include <chrono>
 #include <filesystem>
 #include <mutex>
+#include <set>
 
 #include "cas/kv/lmdb_salvage.h"
 #include "cas/location_rebuild.h"
 #include "cas/os/file_lock.h"
 #include "cas/pack_scan.h"
 #include "index/catalog_rebuild.h"
+#include "index/generation.h"
 #include "index/root_walk.h"
 #include "index/store.h"
 #include "index/store_format.h"
@@ -220,6 +222,7 @@ class Rebuilder {
       if (!note.ok()) {
         report_.said.push_back(fmt::format("disks/{}: {}", name, describe(note.error())));
       } else if (note.value() && has_generations(*directory, note.value()->head)) {
+        TRY(add_newer_generations(*directory, note.value()->head));
         remains_.notes.emplace(uid, std::move(*note.value()));
       }
     }
@@ -232,6 +235,24 @@ class Rebuilder {
     return std::ranges::all_of(head.generations, [&](const HeadGeneration& generation) {
       return directory.open(fmt::format("{:08x}.overlay", generation.number), OpenMode::kRead).ok();
     });
+  }
+
+  // Cuts do not wait for their note. A generation's journal is made last of its files.
+  Result<void> add_newer_generations(Directory& directory, HeadRecord& head) {
+    std::set<uint64_t> newer;
+    TRY_ASSIGN(const auto names, directory.list());
+    for (const std::string& name : names) {
+      const auto number = Generation::number_of(name);
+      if (number && *number >= head.next_generation && name.ends_with(".journal")) {
+        newer.insert(*number);
+      }
+    }
+    for (const uint64_t number : newer) {
+      head.generations.push_back({number, head.size_bytes});
+      head.next_generation = number + 1;
+      head.active = true;
+    }
+    return {};
   }
 
   // Before the new catalog is in place: after it, the first `rm` would take them for leftovers.

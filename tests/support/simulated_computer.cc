@@ -10,6 +10,7 @@ namespace casdisk {
 namespace {
 
 constexpr uint64_t kMillion = 1'000'000;
+constexpr uint64_t kFirstPagesBytes = 8192;
 constexpr int64_t kPid = 4711;
 constexpr uint64_t kMaxSleeps = 1'000'000;  // whoever sleeps so often waits for ever
 
@@ -27,6 +28,9 @@ class SimulatedMachine : public Machine {
                                                             const LmdbOptions& options) override {
     TRY_ASSIGN(auto directory, files_->open_directory(directory_path));
     TRY_ASSIGN(auto file, directory->open("data.mdb", OpenMode::kCreateAny));
+    TRY_ASSIGN(const uint64_t size_bytes, file->size());
+    if (size_bytes == 0) TRY(file->resize(kFirstPagesBytes));
+    TRY(file->sync());  // as each commit does
     TRY(directory->sync());
     TRY_ASSIGN(auto inode, computer_.find(directory_path + "/data.mdb"));
     return make_simulated_environment(computer_, life_, directory_path, std::move(inode),

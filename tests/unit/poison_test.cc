@@ -70,7 +70,7 @@ TEST_F(PoisonTest, ByACheckpoint) {
 TEST_F(PoisonTest, AlsoWhereNothingWasAcknowledged) {
   must(create_disk(*store_, "e", CreateOptions{1'000'000, {}}));
   plan_.fail(FileOperation::kSync, 1000, EIO);
-  plan_.fail(FileOperation::kWrite, 3, EIO);  // after the journal's header and zeros
+  plan_.fail(FileOperation::kWrite, 4, EIO);  // after the journal's header and zeros, and the note
   EXPECT_FAULT(store_.disk("e")->write(0, bytes_), Fault::kIo);
   disk_ = store_.disk("e");  // what is in the overlay is not known
   plan_.fail(FileOperation::kSync, 1, EIO);

@@ -157,8 +157,11 @@ TEST_F(RepairTest, ACheckpointsRecordComesBackFromTheCatalog) {
 }
 
 TEST_F(RepairTest, WhatNothingNeedsIsDropped) {
-  must(store_->chunks().put(ObjectKind::kChunk, random_bytes(99)));
-  must(store_->chunks().sync());
+  {
+    const auto session = must(store_->begin_session());
+    must(store_->chunks().put(ObjectKind::kChunk, random_bytes(99)));
+    must(store_->chunks().sync());
+  }
   damage_payload(*store_, hash_of(random_bytes(99)));
   const RepairReport report = run();
   EXPECT_EQ(report.dropped_count, 1u);
