@@ -34,7 +34,7 @@
 namespace casdisk {
 
 struct DiskOptions {
-  // Opens a disk whose sync failed earlier, with what is readable (see `casdisk accept`).
+  // Opens a disk whose sync failed earlier, with what was flushed before (see `casdisk accept`).
   bool accept_poison = false;
   // Somebody writes while cuts are made: they leave a generation behind that takes writes at once.
   // Otherwise the next write makes one.

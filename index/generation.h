@@ -99,6 +99,7 @@ class Generation {
   Result<void> create_overlay();
   Result<void> open_overlay();
   Result<void> recover_from_journal(const MountProof& proof);
+  Error poisoned_before() const;
   Result<MountProof> mount_proof() const;
   Result<void> reserve(uint64_t first_block, uint64_t block_count);
   bool takes_space(const WritePiece& piece) const;

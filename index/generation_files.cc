@@ -95,6 +95,12 @@ Result<std::shared_ptr<Generation>> Generation::recover(const GenerationPlace& p
   TRY_ASSIGN(MountProof proof, found->mount_proof());
   TRY_ASSIGN(found->map_, LiveMap::open(*place.directory, file_name(number, "map"), number,
                                         found->chunk_count_, proof));
+  if (found->map_ && found->map_->poisoned()) {
+    if (!accept_poison) return found->poisoned_before();
+    // What the failed sync dropped reads as whatever the device has there, a hole's zeros as well.
+    // Accepting it is what a power cut would have been: what was flushed counts.
+    found->map_.reset();
+  }
   if (!found->map_) {
     TRY(with_reserve(place.reserve, [&] { return found->recover_from_journal(proof); }));
   } else {
@@ -102,14 +108,15 @@ Result<std::shared_ptr<Generation>> Generation::recover(const GenerationPlace& p
     // lacks is unknown, so the next flush writes a whole new one, after syncing the overlay.
     found->overlay_dirty_.store(true);
   }
-  if (found->map_->poisoned() && !accept_poison) {
-    return Error{Fault::kPoisoned, 0,
-                 fmt::format("{}: an earlier sync failed, so writes since the last flush may be "
-                             "lost. Look at the device, then see `casdisk accept --help`",
-                             found->overlay_->path())};
-  }
   found->start_write_behind();
   return found;
+}
+
+Error Generation::poisoned_before() const {
+  return Error{Fault::kPoisoned, 0,
+               fmt::format("{}: an earlier sync failed, so writes since the last flush may be "
+                           "lost. Look at the device, then see `casdisk accept --help`",
+                           overlay_->path())};
 }
 
 // Only what is in the journal is known to be whole. Blocks that it does not name count as clean.

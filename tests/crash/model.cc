@@ -34,13 +34,8 @@ uint64_t DiskState::hash_of_block(const Bytes& bytes, uint64_t block) const {
   return std::hash<std::string_view>()(text_of(content));
 }
 
-void DiskState::remember(uint64_t block, uint64_t hash) {
-  if (!contains(ever_, block, hash)) ever_[block].push_back(hash);
-}
-
 void DiskState::before_change(uint64_t offset, uint64_t length) {
   for (uint64_t block = offset / kBlockBytes; block < blocks_for(offset + length); block++) {
-    remember(block, hash_of_block(bytes_, block));
     older_[block].push_back(hash_of_block(bytes_, block));
     allowed_.erase(block);
   }
@@ -65,16 +60,9 @@ void DiskState::replace(Bytes bytes) {
   bytes_ = std::move(bytes);
   older_.clear();
   allowed_.clear();
-  ever_.clear();
 }
 
 void DiskState::found(const Bytes& bytes, bool is_final) {
-  for (uint64_t block = 0; block < blocks_for(bytes_.size()); block++) {
-    remember(block, hash_of_block(bytes_, block));
-  }
-  for (const auto& [block, hashes] : allowed_) {
-    for (uint64_t hash : hashes) remember(block, hash);
-  }
   if (!is_final) {
     for (const auto& [block, hashes] : allowed_) {
       auto& older = older_[block];
@@ -84,9 +72,7 @@ void DiskState::found(const Bytes& bytes, bool is_final) {
     bytes_ = bytes;
     allowed_.clear();
   } else {
-    auto ever = std::move(ever_);
     replace(bytes);
-    ever_ = std::move(ever);
   }
 }
 
@@ -97,11 +83,8 @@ void DiskState::allow(const DiskState& other) {
   }
 }
 
-std::optional<uint64_t> DiskState::wrong_block(const Bytes& bytes, bool after_power_cut,
-                                               bool or_dropped) const {
+std::optional<uint64_t> DiskState::wrong_block(const Bytes& bytes, bool after_power_cut) const {
   if (bytes.size() != bytes_.size()) return 0;
-  static const Bytes zeros(kBlockBytes);
-  const uint64_t zeros_hash = std::hash<std::string_view>()(text_of(zeros));
   for (uint64_t block = 0; block < blocks_for(bytes.size()); block++) {
     const uint64_t begin = block * kBlockBytes;
     const uint64_t length = std::min<uint64_t>(kBlockBytes, bytes.size() - begin);
@@ -109,7 +92,6 @@ std::optional<uint64_t> DiskState::wrong_block(const Bytes& bytes, bool after_po
     const uint64_t hash = hash_of_block(bytes, block);
     if (contains(allowed_, block, hash)) continue;
     if (after_power_cut && contains(older_, block, hash)) continue;
-    if (or_dropped && (hash == zeros_hash || contains(ever_, block, hash))) continue;
     return block;
   }
   return std::nullopt;

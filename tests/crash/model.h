@@ -36,20 +36,16 @@ class DiskState {
   void allow(const DiskState& other);
 
   // The first block that may not be what it is; nothing: all is well. After a power cut, `bytes`
-  // may be any of the older contents too; `or_dropped`: or what lay under a write that a failed
-  // sync dropped: zeros, or any content that the block ever had.
-  std::optional<uint64_t> wrong_block(const Bytes& bytes, bool after_power_cut,
-                                      bool or_dropped = false) const;
+  // may be any of the older contents too.
+  std::optional<uint64_t> wrong_block(const Bytes& bytes, bool after_power_cut) const;
 
  private:
   uint64_t hash_of_block(const Bytes& bytes, uint64_t block) const;
-  void remember(uint64_t block, uint64_t hash);
   void before_change(uint64_t offset, uint64_t length);
 
   Bytes bytes_;
   std::map<uint64_t, std::vector<uint64_t>> older_;    // block -> hashes
   std::map<uint64_t, std::vector<uint64_t>> allowed_;  // the same, also without a power cut
-  std::map<uint64_t, std::vector<uint64_t>> ever_;     // since it was made or replaced
 };
 
 struct DiskModel {

@@ -101,12 +101,8 @@ std::string mismatch(const Model& model, const Observed& observed, bool after_po
       return fmt::format("disk {} has {} bytes, not {}", name, seen.bytes.size(),
                          disk.state.size_bytes());
     }
-    // What a failed sync dropped reads as what lay there before: something older, also a write
-    // that a power cut had undone, or zeros where the file had a hole. `accept` takes what is
-    // there.
-    const bool may_be_dropped = seen.was_poisoned || disk.may_be_poisoned;
-    const bool may_be_older = after_power_cut || may_be_dropped;
-    if (auto block = disk.state.wrong_block(seen.bytes, may_be_older, may_be_dropped)) {
+    const bool may_be_older = after_power_cut || seen.was_poisoned || disk.may_be_poisoned;
+    if (auto block = disk.state.wrong_block(seen.bytes, may_be_older)) {
       return fmt::format("disk {}: block {} is neither what was last acknowledged{}", name, *block,
                          may_be_older ? " nor what was since the last flush" : "");
     }

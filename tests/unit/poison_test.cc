@@ -65,7 +65,6 @@ TEST_F(PoisonTest, ByACheckpoint) {
   expect_poisoned_until_accepted();
 }
 
-// Neither by hand nor in the background does what may be lost become a root.
 // A generation whose only write failed: the sync that failed was of its bytes, the map has nothing.
 TEST_F(PoisonTest, AlsoWhereNothingWasAcknowledged) {
   must(create_disk(*store_, "e", CreateOptions{1'000'000, {}}));
@@ -81,6 +80,25 @@ TEST_F(PoisonTest, AlsoWhereNothingWasAcknowledged) {
   EXPECT_EQ(contents(*store_.disk("e")), Bytes(1'000'000));
 }
 
+// Within the same boot, too: the map has what is no longer known to be in the overlay.
+TEST_F(PoisonTest, AcceptedItIsAsItWasFlushed) {
+  const Bytes other = random_bytes(2, 4096);
+  EXPECT_FAULT(disk_->flush(), Fault::kPoisoned);
+  disk_.reset();
+  ASSERT_OK(accept_disk(*store_, "d", 1, no_progress));  // seals bytes_ at 0, and zeros at 4096
+  disk_ = store_.disk("d");
+  must(disk_->write(0, other));
+  must(disk_->write(4096, other));
+  plan_.fail(FileOperation::kSync, 1, EIO);
+  EXPECT_FAULT(disk_->flush(), Fault::kPoisoned);
+  disk_.reset();
+  ASSERT_OK(accept_disk(*store_, "d", 1, no_progress));
+  Bytes expected(1'000'000);
+  std::ranges::copy(bytes_, expected.begin());
+  EXPECT_EQ(contents(*store_.disk("d")), expected);
+}
+
+// Neither by hand nor in the background does what may be lost become a root.
 TEST_F(PoisonTest, NothingIsSealedUntilItIsAccepted) {
   disk_.reset();
   disk_ = store_.served_disk("d");
