@@ -98,6 +98,9 @@ Result<void> checkpoint_one(Store& store, const std::string& disk, const CutRequ
         return {};
       },
       [&](std::unique_ptr<ControlClient> server) -> Result<void> {
+        if (!cut.attachments.empty()) {
+          TRY(server->call(request_for(disk, ControlOperation::kBeginSession), how.progress));
+        }
         ControlRequest request = request_for(disk, ControlOperation::kCheckpoint);
         request.checkpoint = cut.checkpoint;
         request.labels = cut.labels;

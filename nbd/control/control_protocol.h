@@ -37,6 +37,7 @@ enum class ControlOperation {
   kRollback,
   kResize,
   kDetach,
+  kBeginSession,
   // The steps of a group checkpoint (index/group_checkpoint.h).
   kPrepare,
   kHold,
@@ -54,7 +55,7 @@ struct ControlRequest {
 
   std::string checkpoint;               // checkpoint, rollback
   Labels labels;                        // checkpoint
-  std::vector<Attachment> attachments;  // checkpoint
+  std::vector<Attachment> attachments;  // checkpoint: after begin_session
   std::string new_disk;                 // fork
   uint64_t size_bytes = 0;              // resize
   uint64_t at_most_ms = 0;              // hold

@@ -23,6 +23,7 @@ constexpr OperationName kOperations[] = {
     {ControlOperation::kRollback, "rollback"},
     {ControlOperation::kResize, "resize"},
     {ControlOperation::kDetach, "detach"},
+    {ControlOperation::kBeginSession, "begin_session"},
     {ControlOperation::kPrepare, "prepare"},
     {ControlOperation::kHold, "hold"},
     {ControlOperation::kCut, "cut"},

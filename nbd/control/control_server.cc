@@ -120,7 +120,9 @@ void ControlServer::converse(Connection& connection) {
       if (!answer(connection, caller, *line.value())) break;
     }
   }
-  caller.prepared.clear();  // before anybody waits for the end of this thread
+  // Before anybody waits for the end of this thread.
+  caller.prepared.clear();
+  caller.session.reset();
   stream.shut_down();
   connection.done = true;
 }

@@ -62,6 +62,24 @@ Result<void> when_there_is_room(Disk& disk, const ControlCaller& caller,
   }
 }
 
+// Nobody but the caller can say that all of them is in the store; that their roots are is seen.
+Result<void> check_attachments(Store& store, const std::vector<Attachment>& attachments,
+                               const ControlCaller& caller) {
+  if (!caller.session) {
+    return Error{Fault::kInvalid, 0,
+                 "attachments go with a write session: begin_session comes first"};
+  }
+  for (const Attachment& attachment : attachments) {
+    if (attachment.root.state != EntryState::kId) continue;
+    TRY_ASSIGN(const auto found, store.local_chunks().locations().lookup(attachment.root.id));
+    if (found) continue;
+    return Error{Fault::kInvalid, 0,
+                 fmt::format("attachment {}: its root {} is not in the store", attachment.name,
+                             to_hex(attachment.root.id))};
+  }
+  return {};
+}
+
 Result<void> seal_now(Disk& disk, const ControlCaller& caller) {
   TRY_ASSIGN(SealEnd end, disk.seal(now(caller)));
   if (end == SealEnd::kDone) return {};
@@ -104,6 +122,8 @@ Result<ControlAnswer> DiskOperations::run(const ControlRequest& request, Control
       return resize(user, request, caller);
     case ControlOperation::kDetach:
       return detach(user, caller);
+    case ControlOperation::kBeginSession:
+      return begin_session(caller);
     case ControlOperation::kPrepare:
     case ControlOperation::kHold:
     case ControlOperation::kCut:
@@ -152,11 +172,24 @@ Result<ControlAnswer> DiskOperations::stats(const User& user) {
   return answer;
 }
 
+// Whoever has put attachments has a session of its own, and may be gone when the checkpoint is
+// recorded here. That it asks for more after our answer shows that its session lasted until ours.
+Result<ControlAnswer> DiskOperations::begin_session(ControlCaller& caller) {
+  caller.session.reset();
+  TRY_ASSIGN(WriteSession begun, exports_.store().begin_session());
+  caller.session.emplace(std::move(begun));
+  return ControlAnswer{};
+}
+
 Result<ControlAnswer> DiskOperations::checkpoint(const User& user, const ControlRequest& request,
-                                                 const ControlCaller& caller) {
+                                                 ControlCaller& caller) {
   Disk& disk = *user->disk();
+  if (!request.attachments.empty()) {
+    TRY(check_attachments(exports_.store(), request.attachments, caller));
+  }
   const CutRequest cut{request.checkpoint, request.labels, request.attachments};
   TRY(when_there_is_room(disk, caller, [&] { return disk.cut(cut); }));
+  caller.session.reset();
   // Nothing to seal costs nothing to wait for.
   if (request.wait || disk.seal_status().frozen_count == 0) {
     auto sealed = seal_now(disk, caller);

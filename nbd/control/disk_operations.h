@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "index/group_checkpoint.h"
@@ -25,6 +26,8 @@ struct ControlCaller {
   SealProgress progress = [](uint64_t) {};  // any thread
   // The disks that it has prepared for a group checkpoint: open until it goes.
   std::map<std::string, std::shared_ptr<Exports::Handle>> prepared = {};
+  // Keeps the attachments of its next checkpoint until they are recorded.
+  std::optional<WriteSession> session = {};
 };
 
 class DiskOperations {
@@ -43,8 +46,9 @@ class DiskOperations {
   Result<User> user_of(const std::string& disk, ControlCaller& caller);
   Result<ControlAnswer> status(const User& user);
   Result<ControlAnswer> stats(const User& user);
+  Result<ControlAnswer> begin_session(ControlCaller& caller);
   Result<ControlAnswer> checkpoint(const User& user, const ControlRequest& request,
-                                   const ControlCaller& caller);
+                                   ControlCaller& caller);
   Result<ControlAnswer> fork(const User& user, const ControlRequest& request,
                              const ControlCaller& caller);
   Result<ControlAnswer> seal(const User& user, const ControlRequest& request,
