@@ -7,7 +7,7 @@ import os
 import stat
 
 import functions as f
-from tools.control_wire import ControlWire, note_of_lease
+from tools.control_wire import ControlWire, note_of_lease, wait_for_socket
 
 # A path that no socket address has room for.
 store = f.tmp + "/" + "/".join(["long-name-" * 8] * 3)
@@ -18,9 +18,7 @@ f.casdisk("create", "web", "--size", "16M")
 server = f.Nbdkit("disk=web")
 run = os.open(store + "/run", os.O_RDONLY)
 
-
-# nbdkit says that it is ready a moment before its plugin is.
-f.wait_until(10, lambda: "".join(note_of_lease(store)[1:]).endswith(".control"), "a control socket")
+wait_for_socket(store)
 pid, name = note_of_lease(store)
 assert int(pid) == server.process.pid
 mode = os.stat(name, dir_fd=run).st_mode

@@ -8,7 +8,7 @@ import os
 import subprocess
 
 import functions as f
-from tools.control_wire import ControlWire, note_of_lease
+from tools.control_wire import ControlWire, wait_for_socket
 
 store = os.environ["CASDISK_STORE"]
 content = os.urandom(300_000)
@@ -17,7 +17,7 @@ with open(f.tmp + "/memory", "wb") as file:
 f.casdisk("init")
 f.casdisk("create", "web", "--size", "16M")
 server = f.Nbdkit("disk=web")
-f.wait_until(10, lambda: "".join(note_of_lease(store)[1:]).endswith(".control"), "a control socket")
+wait_for_socket(store)
 
 
 def begin_collection():

@@ -11,7 +11,7 @@ import time
 
 import functions as f
 from tools import nbd_wire as w
-from tools.control_wire import ControlWire, note_of_lease
+from tools.control_wire import ControlWire, note_of_lease, wait_for_socket
 from tools.process_watch import ProcessWatch
 
 SEED = int(os.environ.get("CASDISK_TORTURE_SEED", "1"))
@@ -25,7 +25,7 @@ store = os.environ["CASDISK_STORE"]
 f.casdisk("init")
 f.casdisk("create", "web", "--size", "16M")
 server = f.Nbdkit("disk=web")
-f.wait_until(20, lambda: note_of_lease(store)[1].endswith(".control"), "a control socket")
+wait_for_socket(store)
 client = w.connected(server.socket)
 
 

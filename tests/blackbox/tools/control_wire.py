@@ -4,12 +4,19 @@ import json
 import os
 import socket
 
+import functions as f
+
 
 def note_of_lease(store):
     """[pid, name of the control socket in run/] of the one disk that is served."""
     lease, = os.listdir(store + "/leases")
     with open(f"{store}/leases/{lease}") as file:
         return file.read().split()
+
+
+def wait_for_socket(store):
+    """nbdkit says that it is ready a moment before its plugin is; a lease is written after it is taken."""
+    f.wait_until(20, lambda: "".join(note_of_lease(store)[1:]).endswith(".control"), "a control socket")
 
 
 class ControlWire:
