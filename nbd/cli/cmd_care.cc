@@ -43,7 +43,8 @@ Syntax accept_syntax() {
       .about =
           "When the device under the store fails a sync, nobody can say which of the writes since\n"
           "the last flush are on it, and the disk is closed. With the device in order again, this\n"
-          "takes what was flushed before as the disk's content, as after a power cut, stores it anew\n"
+          "takes what was flushed before as the disk's content, as after a power cut, stores it "
+          "anew\n"
           "and opens the disk. Check the file system on it, or roll back to a checkpoint instead.",
       .examples = "  casdisk accept web\n"};
 }
