@@ -15,6 +15,7 @@
 #include "index/import_image.h"
 #include "index/lineage.h"
 #include "tests/support/child_process.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/support/sample_data.h"
 #include "tests/support/test_store.h"
 
@@ -216,6 +217,25 @@ TEST_F(GarbageCollectionTest, AnOpenViewCanBeReadToItsEnd) {
   EXPECT_EQ(collect().done.pack_count, 1u);
   EXPECT_EQ(packs().size(), 0u);
   EXPECT_FAULT(CheckpointView::open(*reader, {"a", "import"}), Fault::kNotFound);
+}
+
+// Pinned first, then looked for: whatever goes just before the pin is there is not opened.
+TEST_F(GarbageCollectionTest, AViewOfWhatGoesBeforeItIsPinnedIsNotThere) {
+  import("a", random_bytes(1, 3 * kMiB));
+  FaultPlan plan;
+  auto inner = must(make_file_system(IoChoice::kPosix, nullptr));
+  StoreOptions options;
+  options.file_system = std::make_shared<FaultyFileSystem>(*inner, plan);
+  options.cache_bytes = 0;
+  options.reserve_bytes = 0;
+  auto reader = must(Store::open(store_.path(), options));
+  plan.before_next(FileOperation::kOpen, [&] {  // of the file that is the pin
+    must(remove_disk(*store_, "a"));
+    EXPECT_EQ(collect().done.pack_count, 1u);
+  });
+  EXPECT_FAULT(CheckpointView::open(*reader, {"a", "import"}), Fault::kNotFound);
+  EXPECT_EQ(packs().size(), 0u);
+  reader.reset();
 }
 
 TEST_F(GarbageCollectionTest, ADeadProcessesViewKeepsNothing) {
