@@ -14,20 +14,23 @@ namespace {
 
 constexpr uint64_t kSize = 200'000;
 
-std::unique_ptr<Store> open_store(const SimulatedComputer::Process& process) {
+StoreOptions options_of(const SimulatedComputer::Process& process) {
   StoreOptions options;
   options.file_system = process.file_system;
   options.machine = process.machine;
   options.reserve_bytes = 0;
   options.threads = 1;
   options.background_work = false;
-  return must(Store::open("/store", options));
+  return options;
 }
 
-// What a user does who wants it flushed: tries again, on the open disk and anew, and accepts what
-// is poisoned.
-bool write_and_flush(Store& store, const Bytes& bytes) {
+// What a user does who wants it flushed: tries again, on the open disk and then with the store
+// opened anew, and accepts what is poisoned.
+bool write_and_flush(const SimulatedComputer::Process& process, const Bytes& bytes) {
   for (int i = 0; i < 4; i++) {
+    auto opened = Store::open("/store", options_of(process));
+    if (!opened.ok()) continue;
+    Store& store = *opened.value();
     auto disk = Disk::open(store, "d", {});
     if (!disk.ok()) {
       if (disk.error().fault == Fault::kPoisoned)
@@ -46,23 +49,21 @@ bool write_and_flush(Store& store, const Bytes& bytes) {
 TEST(DiskFaults, WhatIsFlushedAfterAFailureOutlivesAPowerCut) {
   const Bytes bytes = random_bytes(5, 140'000);
   uint64_t failure_count = 0;
-  for (uint64_t change = 1; change < 40; change++) {
+  for (uint64_t change = 1; change < 60; change++) {
     SimulatedComputer computer(change);
     auto process = computer.start_process();
     must(must(process.file_system->open_directory("/"))->make_directory("store"));
     must(Store::init("/store", Codec::kLz4, *process.file_system, *process.machine));
     must(must(process.file_system->open_directory("/"))->sync());
-    {
-      auto store = open_store(process);
-      must(create_disk(*store, "d", CreateOptions{kSize, std::nullopt}));
-      computer.fail_at(change);
-      ASSERT_TRUE(write_and_flush(*store, bytes)) << change;
-      failure_count += computer.has_failed() ? 1 : 0;
-      computer.fail_at(0);
-    }
+    must(create_disk(*must(Store::open("/store", options_of(process))), "d",
+                     CreateOptions{kSize, std::nullopt}));
+    computer.fail_at(change);
+    ASSERT_TRUE(write_and_flush(process, bytes)) << change;
+    failure_count += computer.has_failed() ? 1 : 0;
+    computer.fail_at(0);
     computer.cut_power();
     process = computer.start_process();
-    auto store = open_store(process);
+    auto store = must(Store::open("/store", options_of(process)));
     auto disk = Disk::open(*store, "d", {});
     ASSERT_OK(disk) << change;
     Bytes read(bytes.size());
