@@ -235,7 +235,6 @@ TEST_F(GarbageCollectionTest, AViewOfWhatGoesBeforeItIsPinnedIsNotThere) {
   });
   EXPECT_FAULT(CheckpointView::open(*reader, {"a", "import"}), Fault::kNotFound);
   EXPECT_EQ(packs().size(), 0u);
-  reader.reset();
 }
 
 TEST_F(GarbageCollectionTest, ADeadProcessesViewKeepsNothing) {
