@@ -207,6 +207,7 @@ class Disk : public Volume {
   // Seals (disk_seal.cc).
   Result<SealEnd> seal_frozen(const SealOptions& options);
   Result<SealEnd> seal_oldest(const SealOptions& options);
+  void retire(const std::vector<std::shared_ptr<Generation>>& generations);
   void bury(std::chrono::milliseconds at_most);
   Result<void> publish_seal(const std::shared_ptr<Generation>& sealed, const Tree& tree);
   Result<bool> try_to_publish(const std::shared_ptr<Generation>& sealed, const Tree& tree);
@@ -217,10 +218,11 @@ class Disk : public Volume {
 
   // Changes (disk_change.cc).
   Result<void> check_may_change();
+  Result<void> check_nothing_pending(const HeadRecord& head) const;
+  Error busy_with_pending() const;
   Result<void> replace_with(const ChunkId& id, const CheckpointRecord& record);
   using Check = std::function<Result<void>(CatalogReader&, const HeadRecord&)>;
   Result<void> replace_content(const Content& content, const Check& check, Layers after);
-  Result<void> remove_generations(const std::vector<std::shared_ptr<Generation>>& generations);
   Result<void> grow(uint64_t size_bytes);
   Result<void> shrink(uint64_t size_bytes, const SealOptions& options);
   Result<std::optional<Tree>> seal_everything(const SealOptions& options);

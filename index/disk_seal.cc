@@ -171,8 +171,22 @@ Result<SealEnd> Disk::seal_oldest(const SealOptions& options) {
   if (!tree) return SealEnd::kStopped;
   TRY(store_.chunks().sync());
   TRY(publish_seal(generation, *tree));
-  retired_.push_back(generation);
   return SealEnd::kDone;
+}
+
+// Of generations that the head names no longer: removes their files. What has been changed has been
+// changed, whatever becomes of them: those that stay are removed when the disk is opened again.
+// REQUIRES: seal_mutex_ is held.
+void Disk::retire(const std::vector<std::shared_ptr<Generation>>& generations) {
+  retired_.insert(retired_.end(), generations.begin(), generations.end());
+  for (const auto& generation : generations) {
+    auto removed = Generation::remove(*directory_, generation->number());
+    if (removed.ok()) continue;
+    store_.log(
+        fmt::format("disk {}: a file that is not needed any more stays until the disk is "
+                    "opened again: {}",
+                    name_, describe(removed.error())));
+  }
 }
 
 // Lets go of the generations that were dropped, when no request uses them any more. Whoever does it
@@ -231,7 +245,7 @@ Result<bool> Disk::try_to_publish(const std::shared_ptr<Generation>& sealed, con
   gate_.set(std::move(after));
   lock.unlock();
   write_note();  // as long as what it names is there
-  TRY(Generation::remove(*directory_, sealed->number()));
+  retire({sealed});
   return true;
 }
 

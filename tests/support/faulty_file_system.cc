@@ -34,6 +34,7 @@ class FaultyFile : public File {
   Result<uint64_t> size() const override { return inner_->size(); }
   Result<void> resize(uint64_t size_bytes) override { return inner_->resize(size_bytes); }
   Result<void> punch(uint64_t offset, uint64_t length) override {
+    if (int error = plan_.begin(FileOperation::kPunch)) return os_error(error, path() + ": punch");
     return inner_->punch(offset, length);
   }
   Result<void> allocate(uint64_t offset, uint64_t length) override {
@@ -87,7 +88,12 @@ class FaultyDirectory : public Directory {
   Result<void> make_directory(std::string_view name) override {
     return inner_->make_directory(name);
   }
-  Result<void> remove(std::string_view name) override { return inner_->remove(name); }
+  Result<void> remove(std::string_view name) override {
+    if (int error = plan_.begin(FileOperation::kRemove)) {
+      return os_error(error, path() + "/" + std::string(name));
+    }
+    return inner_->remove(name);
+  }
   Result<void> remove_directory(std::string_view name) override {
     return inner_->remove_directory(name);
   }

@@ -15,8 +15,18 @@
 
 namespace casdisk {
 
-enum class FileOperation { kRead, kWrite, kSync, kWriteOut, kOpen, kDirectorySync, kAllocate };
-inline constexpr size_t kFileOperationCount = 7;
+enum class FileOperation {
+  kRead,
+  kWrite,
+  kSync,
+  kWriteOut,
+  kOpen,
+  kDirectorySync,
+  kAllocate,
+  kPunch,
+  kRemove,
+};
+inline constexpr size_t kFileOperationCount = 9;
 
 // What is to fail, and what has been done.
 class FaultPlan {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "cas/os/file_system.h"
@@ -239,6 +240,82 @@ TEST_F(LiveDiskTest, ACutWaitsForTheWriteThatIsStillInside) {
   EXPECT_EQ(view("one"), then);
   disk_.reset();
   store_.reopen();
+}
+
+// A group that another process cuts records its checkpoint as late as it likes: also between the
+// look at what is pending and the transaction that replaces the content.
+TEST_F(LiveDiskTest, WhatAGroupRecordsMeanwhileIsKeptByRollbackAndGrowth) {
+  FaultPlan plan;
+  auto inner = must(make_file_system(IoChoice::kPosix, nullptr));
+  disk_.reset();
+  store_.reopen(std::make_shared<FaultyFileSystem>(*inner, plan));
+  disk_ = store_.served_disk("d");
+  write(0, 1);
+  ASSERT_OK(disk_->cut({"a", {}, {}}));
+  ASSERT_OK(disk_->seal(1, no_progress));
+  FoundCheckpoint a = must(find_checkpoint(*store_, {"d", "a"}));
+  const std::vector<std::function<Result<void>()>> changes = {
+      [&] { return disk_->roll_back(a.id, a.record); },
+      [&] { return disk_->resize(kSizeBytes + 1, {}); }};
+  for (size_t i = 0; i < changes.size(); i++) {
+    SCOPED_TRACE(i);
+    const std::string name = "g" + std::to_string(i);
+    write(0, 2 + i);
+    ASSERT_OK(disk_->cut({}));
+    Bytes then = contents(*disk_);
+    plan.before_next(FileOperation::kOpen, [&] {  // of the pin of the old root
+      must(store_->catalog().update([&](CatalogWriter& writer) -> Result<void> {
+        TRY_ASSIGN(HeadRecord head, writer.head("d"));
+        PendingCheckpoint pending;
+        pending.name = name;
+        pending.generation = head.generations.back().number - 1;
+        pending.cut = 1 + i;
+        head.pending.push_back(pending);
+        return writer.put_head("d", head);
+      }));
+    });
+    EXPECT_FAULT(changes[i](), Fault::kBusy);
+    ASSERT_OK(disk_->seal(1, no_progress));
+    EXPECT_EQ(view(name), then);
+    EXPECT_EQ(contents(*disk_), then);
+    EXPECT_OK(changes[i]());
+    ASSERT_OK(disk_->resize(kSizeBytes, {}));
+  }
+  disk_.reset();
+  store_.reopen();
+}
+
+TEST_F(LiveDiskTest, FilesThatCannotBeRemovedUndoNothing) {
+  FaultPlan plan;
+  auto inner = must(make_file_system(IoChoice::kPosix, nullptr));
+  disk_.reset();
+  store_.reopen(std::make_shared<FaultyFileSystem>(*inner, plan));
+  disk_ = store_.served_disk("d");
+  plan.fail(FileOperation::kRemove, 1, EIO, 1000);
+  write(0, 1);
+  ASSERT_OK(disk_->cut({"a", {}, {}}));
+  ASSERT_OK(disk_->seal(1, no_progress));
+  const Bytes then = view("a");
+  EXPECT_EQ(contents(*disk_), then);
+  FoundCheckpoint a = must(find_checkpoint(*store_, {"d", "a"}));
+  write(0, 2);
+  ASSERT_OK(disk_->roll_back(a.id, a.record));
+  EXPECT_EQ(contents(*disk_), then);
+  write(0, 3);
+  ASSERT_OK(disk_->prepare_cut());                  // a generation that growth does without
+  plan.fail(FileOperation::kRemove, 2, EIO, 1000);  // 1: the trial whether files may be so large
+  ASSERT_OK(disk_->resize(kSizeBytes + 1, {}));
+  const Bytes now = contents(*disk_);
+  disk_.reset();
+  store_.reopen();  // where files can be removed
+  disk_ = store_.disk("d");
+  EXPECT_EQ(contents(*disk_), now);
+  size_t left_over = 0;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(store_.path() + "/disks")) {
+    left_over += entry.path().extension() == ".overlay" ? 1 : 0;
+  }
+  EXPECT_EQ(left_over, disk_->head().generations.size());
 }
 
 TEST_F(LiveDiskTest, WhatACrashLeftFrozenIsSealedByCommands) {
