@@ -88,6 +88,9 @@ Result<void> Generation::zero(uint64_t first_block, uint64_t block_count) {
     });
     if (!punched.ok() && punched.error().fault != Fault::kUnsupported) return punched;
     if (!punched.ok()) can_punch_.store(false);
+    // A write of the same blocks may have marked them as data meanwhile, and a flush may have
+    // synced its bytes: then what they are now, zeros, is the hole's.
+    overlay_dirty_.store(true);
   }
   return {};
 }

@@ -99,6 +99,22 @@ TEST_F(GenerationTest, OnlyWhatWasFlushedOutlivesTheMachine) {
   EXPECT_EQ(state(40), BlockState::kClean);
 }
 
+// A write that overlaps a trim, between its mark and its hole, and a flush after it.
+TEST_F(GenerationTest, AHoleIsOwedToTheNextFlush) {
+  ASSERT_OK(write(3, 1, 1));
+  plan_.before_next(FileOperation::kPunch, [&] {
+    ASSERT_OK(write(3, 1, 2));
+    ASSERT_OK(generation_->flush());
+  });
+  ASSERT_OK(generation_->zero(3, 1));
+  ASSERT_EQ(state(3), BlockState::kData);  // that is the hole
+  const uint64_t before = plan_.done_count(FileOperation::kSync);
+  ASSERT_OK(generation_->flush());
+  EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + 1);
+  ASSERT_OK(generation_->flush());  // it is owed once
+  EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + 1);
+}
+
 TEST_F(GenerationTest, WhatASurvivorOwesTheNextFlushPays) {
   ASSERT_OK(write(3, 1, 1));
   restart();  // the journal knows nothing of block 3
