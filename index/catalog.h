@@ -89,7 +89,8 @@ class CatalogWriter : public CatalogReader {
   // `encoded` is the record as put into the chunk store under `id`.
   Result<void> put_checkpoint(uint64_t disk_uid, const std::string& name, const ChunkId& id,
                               std::span<const std::byte> encoded);
-  // The two halves of it.
+  // The two halves of it. REQUIRES: the disk's head is put in the same transaction, by which a
+  // sweep of the catalog knows that there is something new (catalog_sweep.h).
   Result<void> put_checkpoint_record(const ChunkId& id, std::span<const std::byte> encoded);
   Result<void> name_checkpoint(uint64_t disk_uid, const std::string& name, const ChunkId& id);
   Result<bool> remove_checkpoint_name(uint64_t disk_uid, const std::string& name);

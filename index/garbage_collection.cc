@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "index/catalog_sweep.h"
 #include "index/mark.h"
 
 namespace casdisk {

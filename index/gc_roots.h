@@ -32,8 +32,4 @@ struct GcRoots {
 // says which.
 Result<GcRoots> gc_roots(Store& store);
 
-// Removes from the catalog what nothing refers to any more: records of checkpoints without a name
-// that nothing descends from, and fallbacks that no disk or checkpoint is over. Gives their number.
-Result<uint64_t> sweep_catalog(Store& store);
-
 }  // namespace casdisk
