@@ -12,10 +12,14 @@ constexpr uint64_t kWindowBytes = uint64_t(4) << 20;
 constexpr std::array<std::byte, 4> kMagic = {std::byte('C'), std::byte('D'), std::byte('R'),
                                              std::byte('C')};
 
-// A part of a file that moves forward.
+// A part of a file that moves forward. The file may become shorter meanwhile: its writer takes back
+// what it has not synced, a collection cuts it off before it removes it.
 class Window {
  public:
   Window(const File& file, uint64_t size_bytes) : file_(file), size_bytes_(size_bytes) {}
+
+  // As far as is known after the last from().
+  uint64_t size_bytes() const { return size_bytes_; }
 
   // The bytes from `offset` on: at least a record's, or all there are. An unreadable sector among
   // them cuts them short; empty: it is the first one.
@@ -28,9 +32,15 @@ class Window {
  private:
   Result<void> load(uint64_t offset) {
     begin_ = offset;
-    bytes_.resize(std::min(kWindowBytes, size_bytes_ - offset));
+    bytes_.resize(std::min(kWindowBytes, size_bytes_ - std::min(size_bytes_, offset)));
     auto read = file_.read(offset, bytes_);
-    if (read.ok() || read.error().os_error != EIO) return read;
+    if (read.ok()) return read;
+    if (read.error().fault == Fault::kDamaged) {
+      const uint64_t before = size_bytes_;
+      TRY_ASSIGN(size_bytes_, file_.size());
+      return size_bytes_ < before ? load(offset) : read;
+    }
+    if (read.error().os_error != EIO) return read;
     // Sector by sector, to the first that cannot be read.
     uint64_t whole = 0;
     for (; whole < std::min<uint64_t>(bytes_.size(), kMaxRecordBytes); whole += kBlockBytes) {
@@ -42,7 +52,7 @@ class Window {
   }
 
   const File& file_;
-  const uint64_t size_bytes_;
+  uint64_t size_bytes_;
   uint64_t begin_ = 0;
   Bytes bytes_;
 };
@@ -69,20 +79,23 @@ Result<PackScan> scan_pack(Directory& packs, uint64_t pack,
   TRY_ASSIGN(auto file, packs.open(pack_file_name(pack), OpenMode::kRead));
   TRY_ASSIGN(const uint64_t size_bytes, file->size());
   PackScan scan;
-  scan.scanned_bytes = size_bytes;
   Window window(*file, size_bytes);
   TRY_ASSIGN(auto begin, window.from(0));
+  if (window.size_bytes() == 0 && size_bytes > 0) {
+    return Error{Fault::kNotFound, 0, file->path() + " was just cut off"};
+  }
   scan.header = decode_pack_header(begin);
   if (scan.header.ok() && scan.header.value().pack != pack) {
     scan.header = Error{Fault::kDamaged, 0, "pack header: names another pack"};
   }
   uint64_t offset = std::min<uint64_t>(size_bytes, kPackHeaderBytes);
   uint64_t records_end = offset;
-  while (offset < size_bytes) {
+  while (offset < window.size_bytes()) {
     TRY_ASSIGN(auto bytes, window.from(offset));
+    if (offset >= window.size_bytes()) break;
     auto record = decode_record(bytes);
     if (!record.ok()) {
-      offset += std::min(size_bytes - offset, to_next_magic(bytes));
+      offset += std::min(window.size_bytes() - offset, to_next_magic(bytes));
       continue;
     }
     const size_t record_bytes = record.value().header.record_bytes();
@@ -92,7 +105,8 @@ Result<PackScan> scan_pack(Directory& packs, uint64_t pack,
     offset += record_bytes;
     records_end = offset;
   }
-  scan.tail_bytes = size_bytes - records_end;
+  scan.scanned_bytes = window.size_bytes();
+  scan.tail_bytes = scan.scanned_bytes - std::min(scan.scanned_bytes, records_end);
   return scan;
 }
 

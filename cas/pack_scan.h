@@ -36,7 +36,8 @@ struct PackScan {
 inline constexpr size_t kMaxGaps = 1000;
 
 // Calls `visit` with each record until that fails; a record with a damaged payload is one like
-// another (check_payload, decode_object). `pack` is a name in `packs`: kNotFound when it is gone.
+// another (check_payload, decode_object). `pack` is a name in `packs`: kNotFound when it is gone,
+// or was just cut off to be removed. Of one that becomes shorter meanwhile what is left is scanned.
 // Sectors that cannot be read are gaps. Memory: 4 MiB and a bit.
 Result<PackScan> scan_pack(Directory& packs, uint64_t pack,
                            const std::function<Result<void>(const ScannedRecord&)>& visit);

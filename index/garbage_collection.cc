@@ -1,6 +1,7 @@
 #include "index/garbage_collection.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "index/catalog_sweep.h"
 #include "index/mark.h"
@@ -39,9 +40,12 @@ void count_uses(const PackUses& uses, const std::vector<uint64_t>& chosen, GcRep
 }  // namespace
 
 Result<GcReport> look_for_garbage(Store& store, const GcOptions& options) {
-  TRY_ASSIGN(Marker marker, Marker::make(store, options.stop));
-  TRY(mark_now(store, marker));
-  TRY_ASSIGN(const PackUses uses, use_of_packs(store.local_chunks(), marker.live()));
+  std::optional<Marker> marker;
+  TRY(look_beside_collection([&]() -> Result<void> {
+    TRY_ASSIGN(marker, Marker::make(store, options.stop));
+    return mark_now(store, *marker);
+  }));
+  TRY_ASSIGN(const PackUses uses, use_of_packs(store.local_chunks(), marker->live()));
   GcReport report;
   const PackCollector collector(store.local_chunks(), collector_options(options));
   count_uses(uses, collector.choose(uses), report);

@@ -37,7 +37,8 @@ struct GcReport {
 // Packs that stay for what is wrong with them are in the report.
 Result<GcReport> collect_garbage(Store& store, const GcOptions& options);
 
-// What collect_garbage() would find now, changing nothing.
+// What collect_garbage() would find now. Changes nothing that anybody reads: what processes that
+// have died left in views/ goes.
 Result<GcReport> look_for_garbage(Store& store, const GcOptions& options);
 
 }  // namespace casdisk

@@ -140,8 +140,13 @@ Result<Explanation> explain_store(Store& store, const std::function<bool()>& sto
                              "twice as much",
                              object_count, wanted_bytes >> 20)};
   }
-  TRY_ASSIGN(const GcRoots roots, gc_roots(store));
-  return Explainer(store, stop).run(roots);
+  Explanation explanation;
+  TRY(look_beside_collection([&]() -> Result<void> {
+    TRY_ASSIGN(const GcRoots roots, gc_roots(store));
+    TRY_ASSIGN(explanation, Explainer(store, stop).run(roots));
+    return {};
+  }));
+  return explanation;
 }
 
 }  // namespace casdisk

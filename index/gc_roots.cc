@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <map>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -10,6 +9,7 @@ namespace casdisk {
 namespace {
 
 constexpr size_t kRecordsPerView = 1024;
+constexpr int kMaxLooks = 20;  // while others remove and collect all the time
 
 Tree tree_of(const Entry& root, uint64_t size_bytes) { return {root, chunks_for(size_bytes)}; }
 
@@ -125,6 +125,19 @@ Result<GcRoots> gc_roots(Store& store) {
   }
   TRY(add_links(store.catalog(), std::move(parents), roots));
   return roots;
+}
+
+Result<void> look_beside_collection(const std::function<Result<void>()>& look) {
+  std::string before;
+  for (int i = 0; i < kMaxLooks; i++) {
+    auto looked = look();
+    if (looked.ok() || looked.error().fault != Fault::kDamaged) return looked;
+    std::string found = describe(looked.error());
+    if (found == before) return looked;
+    before = std::move(found);
+  }
+  return Error{Fault::kBusy, 0,
+               "what is removed meanwhile goes too fast to be looked at; try again"};
 }
 
 }  // namespace casdisk

@@ -5,6 +5,7 @@
 // throughout the call is in it, however names move meanwhile.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,5 +32,10 @@ struct GcRoots {
 // About 300 bytes of memory for each disk and checkpoint. kDamaged when a record cannot be read: it
 // says which.
 Result<GcRoots> gc_roots(Store& store);
+
+// For who looks without the lock of garbage collection: one beside it may delete what was named
+// when the roots were gathered. Calls `look`, which gathers them, again when it finds damage, and
+// believes what it finds the same way twice: who needs it was named after it was found missing.
+Result<void> look_beside_collection(const std::function<Result<void>()>& look);
 
 }  // namespace casdisk

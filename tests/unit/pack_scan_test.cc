@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "cas/os/posix_file_system.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/support/result_assertions.h"
 #include "tests/support/sample_data.h"
 #include "tests/support/temporary_directory.h"
@@ -28,22 +31,29 @@ class PackScanTest : public testing::Test {
 
   // Scans bytes_ as a file; leaves the offsets of the records in seen_.
   PackScan scan() {
-    auto packs = PosixDirectory::open_path(directory_.path());
-    EXPECT_OK(packs);
-    auto file = packs.value()->open(pack_file_name(kPack), OpenMode::kCreateAny);
-    EXPECT_OK(file);
-    EXPECT_OK(file.value()->resize(bytes_.size()));
-    EXPECT_OK(file.value()->write(0, bytes_));
-    seen_.clear();
-    auto scan = scan_pack(*packs.value(), kPack, [&](const ScannedRecord& record) -> Result<void> {
-      seen_.push_back(record.location.offset);
-      return {};
-    });
+    auto scan = try_scan();
     EXPECT_OK(scan);
     return scan.ok() ? std::move(scan).value() : PackScan();
   }
+  Result<PackScan> try_scan() {
+    TRY_ASSIGN(auto packs, file_system_.open_directory(directory_.path()));
+    TRY_ASSIGN(auto file, packs->open(pack_file_name(kPack), OpenMode::kCreateAny));
+    TRY(file->resize(bytes_.size()));
+    TRY(file->write(0, bytes_));
+    seen_.clear();
+    return scan_pack(*packs, kPack, [&](const ScannedRecord& record) -> Result<void> {
+      seen_.push_back(record.location.offset);
+      return {};
+    });
+  }
+  void cut_off(uint64_t size_bytes) {
+    std::filesystem::resize_file(directory_ / pack_file_name(kPack), size_bytes);
+  }
 
   TemporaryDirectory directory_;
+  PosixFileSystem plain_;
+  FaultPlan plan_;
+  FaultyFileSystem file_system_{plain_, plan_};
   Bytes bytes_;
   std::vector<uint64_t> offsets_, seen_;
 };
@@ -82,6 +92,22 @@ TEST_F(PackScanTest, ATailThatWasCutOffIsNoGap) {
   EXPECT_EQ(found.record_count, 99u);
   EXPECT_EQ(found.tail_bytes, 500u);
   EXPECT_TRUE(found.gaps.empty());
+}
+
+// By its writer, who takes back what it has not synced, or by a collection that deletes it.
+TEST_F(PackScanTest, OneThatIsCutOffMeanwhileEndsThere) {
+  plan_.before_next(FileOperation::kRead, [&] { cut_off(offsets_[90] + 500); });
+  const PackScan found = scan();
+  EXPECT_EQ(found.record_count, 90u);
+  EXPECT_EQ(found.tail_bytes, 500u);
+  EXPECT_EQ(found.scanned_bytes, offsets_[90] + 500);
+  EXPECT_OK(found.header);
+  plan_.before_next(FileOperation::kRead, [&] {
+    plan_.before_next(FileOperation::kRead, [&] { cut_off(0); });  // when 4 MiB are read
+  });
+  EXPECT_LT(scan().record_count, 100u);
+  plan_.before_next(FileOperation::kRead, [&] { cut_off(0); });
+  EXPECT_FAULT(try_scan(), Fault::kNotFound);
 }
 
 TEST_F(PackScanTest, ADamagedPackHeaderHidesNoRecord) {
