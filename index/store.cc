@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <filesystem>
 
 #include "cas/os/parallel.h"
 #include "index/store_format.h"
@@ -29,10 +28,8 @@ std::string uid_name(uint64_t uid) { return fmt::format("{:08x}", uid); }
 }  // namespace
 
 Result<void> Store::init(const std::string& path, Codec codec) {
-  std::error_code failure;
-  std::filesystem::create_directories(path, failure);
-  if (failure) return os_error(failure.value(), "cannot make " + path);
   TRY_ASSIGN(auto file_system, make_file_system(IoChoice::kPosix, nullptr));
+  TRY(make_directories(*file_system, path));
   SystemMachine machine;
   return init(path, codec, *file_system, machine);
 }

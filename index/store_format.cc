@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <filesystem>
+#include <vector>
 
 #include "cas/local_store.h"
 #include "index/catalog.h"
@@ -102,6 +104,25 @@ Result<void> check_table_exists(Directory& store) {
                            "chunk lies. Nothing was changed; make it anew from the packs: "
                            "`casdisk repair --rebuild`",
                            store.path())};
+}
+
+Result<void> make_directories(FileSystem& file_system, const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code failure;
+  fs::path missing = fs::weakly_canonical(fs::absolute(path), failure);
+  if (!missing.has_filename()) missing = missing.parent_path();  // "store/"
+  std::vector<std::string> changed;
+  for (; missing.has_relative_path() && !fs::exists(missing, failure);
+       missing = missing.parent_path()) {
+    changed.push_back(missing.parent_path());
+  }
+  fs::create_directories(path, failure);
+  if (failure) return os_error(failure.value(), "cannot make " + path);
+  for (const std::string& parent : changed) {
+    TRY_ASSIGN(auto directory, file_system.open_directory(parent));
+    TRY(directory->sync());
+  }
+  return {};
 }
 
 Result<void> make_store_directory(FileSystem& file_system, Machine& machine,

@@ -21,6 +21,9 @@ inline constexpr uint64_t kMetaMapBytes = uint64_t(16) << 30;  // address space 
 std::string encode_store_format(Codec codec);
 Result<Codec> decode_store_format(std::string_view line);
 
+// Makes `path`, and what it lies in, where there is none yet; their names are synced.
+Result<void> make_directories(FileSystem& file_system, const std::string& path);
+
 // Makes in `path`, which exists, the directories, an empty catalog and, last, the format file: a
 // directory that has one is whole. kExists when `path` is a store already; kInvalid when it holds
 // something else.

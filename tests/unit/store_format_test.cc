@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+#include <filesystem>
+
+#include "cas/os/posix_file_system.h"
 #include "index/store.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/support/result_assertions.h"
 #include "tests/support/simulated_computer.h"
 #include "tests/support/test_store.h"
@@ -41,6 +46,25 @@ TEST(StoreFormat, WhatIsNoSuchLineIsDamage) {
         "casdisk store, format 1, codec lz4\n\n", "casdisk store, format -1, codec lz4\n"}) {
     EXPECT_FAULT(decode_store_format(wrong), Fault::kDamaged) << wrong;
   }
+}
+
+TEST(StoreFormat, TheNamesOfAllDirectoriesThatAreMadeAreSynced) {
+  TemporaryDirectory temporary;
+  PosixFileSystem plain;
+  FaultPlan plan;
+  FaultyFileSystem file_system(plain, plan);
+  const std::string path = temporary.path() + "/in/a/new/";
+  ASSERT_OK(make_directories(file_system, path));
+  EXPECT_EQ(plan.done_count(FileOperation::kDirectorySync), 3u);
+  ASSERT_OK(make_directories(file_system, path));
+  EXPECT_EQ(plan.done_count(FileOperation::kDirectorySync), 3u);
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(temporary.path());
+  EXPECT_OK(make_directories(file_system, "here"));
+  std::filesystem::current_path(before);
+  EXPECT_EQ(plan.done_count(FileOperation::kDirectorySync), 4u);
+  plan.fail(FileOperation::kDirectorySync, 2, EIO);
+  EXPECT_FAULT(make_directories(file_system, path + "one/more"), Fault::kPoisoned);
 }
 
 TEST(StoreFormat, AnotherFormatIsUnsupportedAndNamed) {
