@@ -37,9 +37,16 @@ Result<LocationTable::Entry> decode_location(const ChunkId& id, std::span<const 
   entry.damaged = reader.number<uint8_t>() != 0;
   if (!reader.finished() || entry.location.record_bytes > kMaxRecordBytes ||
       entry.location.record_bytes < kRecordHeaderBytes || entry.location.offset > kMaxPackBytes) {
-    return Error{Fault::kDamaged, 0, fmt::format("chunk {}: impossible location", to_hex(id))};
+    return damaged_in_table(fmt::format("chunk {}: impossible location", to_hex(id)));
   }
   return entry;
+}
+
+Error damaged_in_table(const std::string& what) {
+  return Error{Fault::kDamaged, 0,
+               what +
+                   " in the store's locations/data.mdb; `casdisk repair --rebuild` makes it anew "
+                   "from the packs"};
 }
 
 Result<std::optional<LocationTable::Entry>> find_location(LmdbReader& reader, const ChunkId& id) {
@@ -62,7 +69,7 @@ Result<std::optional<LocationTable::PackRecord>> find_pack(LmdbReader& reader, u
   ByteReader fields(*value);
   LocationTable::PackRecord record{pack, fields.number<uint8_t>() != 0};
   if (fields.finished()) return std::optional(record);
-  return Error{Fault::kDamaged, 0, fmt::format("the record of pack {:016x} is damaged", pack)};
+  return damaged_in_table(fmt::format("damaged record of pack {:016x}", pack));
 }
 
 }  // namespace casdisk

@@ -25,6 +25,9 @@ LocationValue encode_location(const LocationTable::Entry& entry);
 Result<LocationTable::Entry> decode_location(const ChunkId& id, std::span<const std::byte> value);
 Result<std::optional<LocationTable::Entry>> find_location(LmdbReader& reader, const ChunkId& id);
 
+// What is to be said of a record of the table that cannot be.
+Error damaged_in_table(const std::string& what);
+
 PackKey pack_key(uint64_t pack);
 // Nothing: the pack takes no records; it never did, or is gone.
 Result<std::optional<LocationTable::PackRecord>> find_pack(LmdbReader& reader, uint64_t pack);

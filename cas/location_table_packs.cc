@@ -30,7 +30,7 @@ Result<LocationTable::Generations> read_generations(LmdbReader& reader) {
   generations.oldest = fields.number<uint64_t>();
   generations.current = fields.number<uint64_t>();
   if (fields.finished() && generations.oldest <= generations.current) return generations;
-  return Error{Fault::kDamaged, 0, "the counter of generations is damaged"};
+  return damaged_in_table("damaged counter of generations");
 }
 
 Result<void> put_generations(LmdbWriter& writer, const LocationTable::Generations& generations) {

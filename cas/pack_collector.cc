@@ -160,16 +160,22 @@ Result<void> PackCollector::collect_round(std::span<const uint64_t> packs, const
   return {};
 }
 
-Result<void> PackCollector::copy(std::span<const Item> items, PackWriter& writer,
-                                 std::vector<LocationTable::Move>& moves) {
+// Gives what could not be read, if there is something. An error is of anything else: of the copies,
+// say, whatever their device says.
+Result<std::optional<Error>> PackCollector::copy(std::span<const Item> items, PackWriter& writer,
+                                                 std::vector<LocationTable::Move>& moves) {
   for (const Item& item : items) {
     if (!item.is_live) continue;
     TRY(check_stop());
-    TRY_ASSIGN(const Bytes record, store_.reader().read_record(item.object));
-    TRY_ASSIGN(const PackLocation to, writer.append(record));
+    auto record = store_.reader().read_record(item.object);
+    if (!record.ok()) {
+      if (!means_damage(record.error())) return std::move(record.error());
+      return std::optional(std::move(record.error()));
+    }
+    TRY_ASSIGN(const PackLocation to, writer.append(record.value()));
     moves.push_back({item.object.id, item.object.location, to});
   }
-  return {};
+  return std::optional<Error>();
 }
 
 // Gives how many of the packs it has dealt with: fewer when there was no room for more copies, some
@@ -186,15 +192,16 @@ Result<size_t> PackCollector::collect_group(std::span<const uint64_t> packs, con
     const uint64_t pack = packs[count];
     const size_t move_count = moves.size();
     auto copied = copy(items.at(pack), writer, moves);
-    if (copied.ok()) {
+    if (copied.ok() && !copied.value()) {
       done.push_back(pack);
       continue;
     }
     moves.resize(move_count);
-    const Error& error = copied.error();
-    if (error.fault == Fault::kNoSpace && count > 0) break;
-    if (error.fault != Fault::kDamaged && error.os_error != EIO) return std::move(copied.error());
-    outcome.failures.push_back(error);
+    if (!copied.ok()) {
+      if (copied.error().fault == Fault::kNoSpace && count > 0) break;
+      return std::move(copied.error());
+    }
+    outcome.failures.push_back(std::move(*copied.value()));
     TRY(store_.locations().pardon(std::span(&pack, 1)));
   }
   if (!moves.empty()) TRY(writer.sync());

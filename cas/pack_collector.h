@@ -74,8 +74,8 @@ class PackCollector {
   Result<Items> items_of(std::span<const uint64_t> packs, const LiveSet& live);
   Result<void> collect_round(std::span<const uint64_t> packs, const PackUses& uses,
                              const LiveSet& live, CollectorOutcome& outcome);
-  Result<void> copy(std::span<const Item> items, PackWriter& writer,
-                    std::vector<LocationTable::Move>& moves);
+  Result<std::optional<Error>> copy(std::span<const Item> items, PackWriter& writer,
+                                    std::vector<LocationTable::Move>& moves);
   Result<size_t> collect_group(std::span<const uint64_t> packs, const Items& items,
                                const PackUses& uses, CollectorOutcome& outcome);
   Result<void> forget(std::span<const uint64_t> packs, const Items& items);

@@ -212,7 +212,11 @@ Result<uint64_t> CatalogWriter::new_disk_uid() {
   if (value) {
     ByteReader reader(*value);
     uid = reader.number<uint64_t>();
-    if (!reader.finished()) return Error{Fault::kDamaged, 0, "the counter of disk uids is damaged"};
+    if (!reader.finished()) {
+      return Error{Fault::kDamaged, 0,
+                   "damaged counter of disk uids in the store's meta/data.mdb; `casdisk repair "
+                   "--rebuild` makes it anew from the packs"};
+    }
   }
   TRY(writer_.put(key, ByteWriter().number(uid + 1).take()));
   return uid;

@@ -69,7 +69,12 @@ Result<void> Disk::recover() {
                     "lost. Look at the device, then see `casdisk accept --help`",
                     name_)};
   }
-  TRY_ASSIGN(Layers layers, store_.sealed_layers(head_.root, head_.size_bytes, head_.fallback));
+  auto sealed = store_.sealed_layers(head_.root, head_.size_bytes, head_.fallback);
+  if (!sealed.ok()) {
+    sealed.error().context = fmt::format("disk {}: {}", name_, sealed.error().context);
+    return std::move(sealed.error());
+  }
+  Layers layers = std::move(sealed).value();
   TRY_ASSIGN(directory_, store_.disk_directory(uid_, false));
   if (!directory_ && !head_.generations.empty()) {
     return Error{Fault::kDamaged, 0,

@@ -68,7 +68,8 @@ Result<std::optional<FallbackRecord>> Fallback::recorded() {
   return record;
 }
 
-// Pinned, then looked up once more (views.h). Tables only grow: that ends.
+// Pinned, then looked up once more (views.h). A table only grows, but for a record that was swept
+// and made anew meanwhile, with an empty one: that ends.
 Result<bool> Fallback::refresh() {
   std::lock_guard commit_lock(commit_mutex_);
   TRY_ASSIGN(auto record, recorded());
@@ -132,6 +133,16 @@ Result<void> Fallback::add_to_batch(uint64_t chunk, std::optional<WriteSession>&
   return {};
 }
 
+// True: its record was swept. Whoever still has it open, a view of a removed checkpoint say, reads
+// the file, and what is taken in could be entered nowhere.
+bool Fallback::stop_if_swept() {
+  auto record = recorded();
+  if (!record.ok() || record.value()) return false;
+  std::lock_guard lock(queue_mutex_);
+  stopping_ = true;
+  return true;
+}
+
 void Fallback::work() {
   std::optional<WriteSession> session;  // from the first chunk of a batch to its commit
   std::vector<Change> taken;
@@ -151,6 +162,7 @@ void Fallback::work() {
     }
     if (taken.size() >= kChunksPerCommit || (!chunk && !taken.empty())) {
       if (auto done = commit(std::exchange(taken, {})); !done.ok()) {
+        if (stop_if_swept()) return;
         pause(done.error());
       } else {
         std::lock_guard relock(queue_mutex_);
@@ -192,7 +204,11 @@ Result<void> Fallback::commit(std::vector<Change> changes) {
     bool published = false;
     TRY(catalog_.update([&](CatalogWriter& writer) -> Result<void> {
       TRY_ASSIGN(auto current, writer.find_fallback(id_));
-      if (!current) return Error{Fault::kDamaged, 0, "the fallback is missing from the catalog"};
+      if (!current) {
+        return Error{Fault::kNotFound, 0,
+                     fmt::format("fallback {}: no disk and no checkpoint is over it any more",
+                                 record_.path)};
+      }
       published = current->table_root == base;
       base = current->table_root;
       if (!published) return {};

@@ -75,6 +75,7 @@ class Fallback {
                             std::vector<Change>& taken);
   void work();
   void pause(const Error& error);
+  bool stop_if_swept();
   Result<Change> take_in(uint64_t chunk);
   Result<void> commit(std::vector<Change> changes);
   Result<std::optional<FallbackRecord>> recorded();

@@ -90,7 +90,9 @@ Result<std::unique_ptr<LiveMap>> LiveMap::open(Directory& directory, const std::
   for (uint64_t chunk = 0; (chunk = map->next_dirty(chunk, chunk_count)) < chunk_count; chunk++) {
     if (is_valid(map->get(chunk))) continue;
     return Error{Fault::kDamaged, 0,
-                 fmt::format("{}/{}: chunk {} has no valid state", directory.path(), name, chunk)};
+                 fmt::format("{}/{}: chunk {} has no valid state: what was written there is lost; "
+                             "`casdisk rollback` brings back a checkpoint",
+                             directory.path(), name, chunk)};
   }
   return map;
 }

@@ -199,7 +199,11 @@ Result<Layers> Store::sealed_layers(const Entry& root, uint64_t size_bytes,
   if (fallback_use) {
     TRY_ASSIGN(layers.fallback, fallback(fallback_use->file));
     if (fallback_use->limit_bytes > layers.fallback->size_bytes()) {
-      return Error{Fault::kDamaged, 0, "a disk's fallback limit lies beyond the fallback"};
+      return Error{Fault::kDamaged, 0,
+                   fmt::format("{} bytes of the fallback {} are said to be used, which has {}; "
+                               "`casdisk repair --rebuild` makes the catalog anew from the packs",
+                               fallback_use->limit_bytes, layers.fallback->path(),
+                               layers.fallback->size_bytes())};
     }
     layers.fallback_limit_bytes = fallback_use->limit_bytes;
   }

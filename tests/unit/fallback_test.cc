@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <thread>
 
+#include "index/catalog_sweep.h"
+#include "index/checkpoint_view.h"
 #include "index/lineage.h"
 #include "tests/support/sample_data.h"
 #include "tests/support/test_store.h"
@@ -64,6 +67,23 @@ TEST_F(FallbackTest, ReadsAnswerFromTheFileAndTakeItIn) {
   disk.reset();
   store_.reopen();  // forgets the open file; the table was committed
   EXPECT_EQ(contents(*store_.disk("d")), base_);
+}
+
+// The view of a checkpoint that was removed, and whose fallback a collection has swept, reads on.
+TEST_F(FallbackTest, ASweptOneTakesNothingInAndSaysNothing) {
+  must(checkpoint_disk(*store_, "d", {"c", {}, {}}, 1, no_progress));
+  std::atomic<int> lines = 0;
+  StoreOptions options;
+  options.log = [&](const std::string&) { lines++; };
+  auto other = must(Store::open(store_.path(), options));
+  auto view = must(CheckpointView::open(*other, {"d", "c"}));
+  must(remove_disk(*store_, "d"));
+  EXPECT_EQ(must(sweep_catalog(*store_)), 2u);
+  for (int i = 0; i < 2; i++) {
+    EXPECT_EQ(contents(*view), base_);
+    std::this_thread::sleep_for(std::chrono::milliseconds(400));  // two commits' time
+  }
+  EXPECT_EQ(lines, 0);
 }
 
 TEST_F(FallbackTest, AVanishedFileIsAnErrorThatNamesIt) {
