@@ -51,9 +51,6 @@ class ChunkStore {
   // The objects of `ids` in their order, read in one batch. The first error wins.
   virtual Result<std::vector<Object>> get_many(std::span<const ChunkId> ids) = 0;
 
-  // True when a get would look the object up with success; its bytes are not read.
-  virtual Result<bool> has(const ChunkId& id) = 0;
-
   // Every object put before the call began survives a power cut after it returned.
   virtual Result<void> sync() = 0;
 };

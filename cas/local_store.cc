@@ -183,11 +183,6 @@ Result<std::vector<Object>> LocalStore::get_many(std::span<const ChunkId> ids) {
   return objects;
 }
 
-Result<bool> LocalStore::has(const ChunkId& id) {
-  TRY_ASSIGN(auto found, locate(id));
-  return found && found->trusted;
-}
-
 Result<void> LocalStore::sync() {
   std::lock_guard lock(sync_mutex_);
   return sync_alone();

@@ -68,7 +68,6 @@ class LocalStore : public ChunkStore {
   Result<std::vector<Object>> get_many(std::span<const ChunkId> ids) override;
   // As get(), past the cache: what lies in the pack now.
   Result<Object> get_stored(const ChunkId& id) { return load(id); }
-  Result<bool> has(const ChunkId& id) override;
   // One sync of the packs that were appended to, then one commit of the table. When the first
   // fails, nothing it was to cover is trusted any more: it is stored anew, by whoever puts it again
   // or by the next sync, which cannot succeed before. When only the commit fails (a full table or

@@ -19,6 +19,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "cas/os/file.h"
@@ -53,6 +55,10 @@ class Generation {
 
   // Removes the files, those that exist.
   static Result<void> remove(Directory& directory, uint64_t number);
+  // "overlay", "map" or "journal".
+  static std::string file_name(uint64_t number, std::string_view suffix);
+  // Of the overlay's file: whole blocks.
+  static uint64_t overlay_bytes(uint64_t size_bytes);
   // The generation whose file this is; nothing for other names.
   static std::optional<uint64_t> number_of(const std::string& file_name);
 
@@ -93,7 +99,6 @@ class Generation {
   };
 
   Generation(const GenerationPlace& place, uint64_t number, uint64_t size_bytes);
-  uint64_t overlay_bytes() const;
   void start_write_behind();
   Result<void> create_files();
   Result<void> create_overlay();

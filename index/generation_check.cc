@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "index/block_state.h"
+#include "index/generation.h"
 #include "index/live_map.h"
 #include "index/map_journal.h"
 #include "index/tree.h"
@@ -25,8 +26,9 @@ class Checker {
     TRY(check_overlay(generation));
     TRY_ASSIGN(const uint64_t mount_id, directory_.mount_id());
     const uint64_t chunk_count = chunks_for(generation.size_bytes);
-    auto map = LiveMap::open(directory_, file_name(generation, "map"), generation.number,
-                             chunk_count, {store_.file_system().boot_id(), mount_id});
+    auto map =
+        LiveMap::open(directory_, Generation::file_name(generation.number, "map"),
+                      generation.number, chunk_count, {store_.file_system().boot_id(), mount_id});
     if (!map.ok()) {
       found_.problems.push_back(describe(map.error()));
       return {};
@@ -34,11 +36,12 @@ class Checker {
     if (map.value()) {
       if (!map.value()->poisoned()) return {};
       found_.problems.push_back(fmt::format("{}/{}: a sync failed; see `casdisk accept --help`",
-                                            directory_.path(), file_name(generation, "map")));
+                                            directory_.path(),
+                                            Generation::file_name(generation.number, "map")));
       return {};
     }
     // Not of this boot and mount: the journal alone counts.
-    const std::string journal = file_name(generation, "journal");
+    const std::string journal = Generation::file_name(generation.number, "journal");
     auto replayed =
         MapJournal::replay(directory_, journal, generation.number, chunk_count,
                            [&](const WordRun& run) -> Result<void> {
@@ -53,20 +56,16 @@ class Checker {
   }
 
  private:
-  static std::string file_name(const HeadGeneration& generation, std::string_view suffix) {
-    return fmt::format("{:08x}.{}", generation.number, suffix);
-  }
-
   Result<void> check_overlay(const HeadGeneration& generation) {
-    auto opened = directory_.open(file_name(generation, "overlay"), OpenMode::kRead);
+    auto opened =
+        directory_.open(Generation::file_name(generation.number, "overlay"), OpenMode::kRead);
     if (!opened.ok()) {
       found_.problems.push_back(describe(opened.error()));
       return {};
     }
     const File& overlay = *opened.value();
     TRY_ASSIGN(const uint64_t size_bytes, overlay.size());
-    const uint64_t wanted_bytes =
-        (generation.size_bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+    const uint64_t wanted_bytes = Generation::overlay_bytes(generation.size_bytes);
     if (size_bytes != wanted_bytes) {
       found_.problems.push_back(fmt::format("{} has {} bytes and should have {}", overlay.path(),
                                             size_bytes, wanted_bytes));

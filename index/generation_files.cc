@@ -12,11 +12,11 @@ namespace {
 // A journal is written anew when it has grown past this and past four times its last whole form.
 constexpr uint64_t kRewriteJournalBytes = uint64_t(8) << 20;
 
-std::string file_name(uint64_t number, std::string_view suffix) {
+}  // namespace
+
+std::string Generation::file_name(uint64_t number, std::string_view suffix) {
   return fmt::format("{:08x}.{}", number, suffix);
 }
-
-}  // namespace
 
 Generation::Generation(const GenerationPlace& place, uint64_t number, uint64_t size_bytes)
     : place_(place),
@@ -33,14 +33,14 @@ JournalHeader Generation::new_journal_header() const {
   return JournalHeader{place_.random(), number_, chunk_count_};
 }
 
-uint64_t Generation::overlay_bytes() const {
-  return (size_bytes_ + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+uint64_t Generation::overlay_bytes(uint64_t size_bytes) {
+  return (size_bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
 }
 
 Result<void> Generation::create_overlay() {
   TRY_ASSIGN(overlay_, place_.directory->open(file_name(number_, "overlay"), OpenMode::kCreateAny));
   TRY(overlay_->resize(0));
-  TRY(overlay_->resize(overlay_bytes()));
+  TRY(overlay_->resize(overlay_bytes(size_bytes_)));
   return overlay_->sync();
 }
 
@@ -55,11 +55,11 @@ void Generation::start_write_behind() {
 Result<void> Generation::open_overlay() {
   TRY_ASSIGN(overlay_, place_.directory->open(file_name(number_, "overlay"), OpenMode::kWrite));
   TRY_ASSIGN(uint64_t present, overlay_->size());
-  if (present == overlay_bytes()) return {};
+  if (present == overlay_bytes(size_bytes_)) return {};
   return Error{Fault::kDamaged, 0,
                fmt::format("{} has {} bytes and should have {}: what was written there is lost; "
                            "`casdisk rollback` brings back a checkpoint",
-                           overlay_->path(), present, overlay_bytes())};
+                           overlay_->path(), present, overlay_bytes(size_bytes_))};
 }
 
 Result<void> Generation::write_journal(std::span<const WordRun> runs, bool whole) {

@@ -78,7 +78,6 @@ class ImageFilter : public ChunkStore {
   Result<std::vector<Object>> get_many(std::span<const ChunkId> ids) override {
     return chunks_.get_many(ids);
   }
-  Result<bool> has(const ChunkId& id) override { return chunks_.has(id); }
   Result<void> sync() override { return chunks_.sync(); }
 
  private:

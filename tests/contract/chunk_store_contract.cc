@@ -99,16 +99,8 @@ TEST_P(ChunkStoreContract, UnknownObjectIsNotFound) {
   auto object = store_->get(id);
   ASSERT_FAULT(object, Fault::kNotFound);
   EXPECT_NE(object.error().context.find(to_hex(id)), std::string::npos);
-  EXPECT_FALSE(store_->has(id).value());
   const ChunkId ids[] = {put(random_bytes(2)), id};
   EXPECT_FAULT(store_->get_many(ids), Fault::kNotFound);
-}
-
-TEST_P(ChunkStoreContract, HasWhatWasPut) {
-  const ChunkId id = put(random_bytes(1));
-  EXPECT_TRUE(store_->has(id).value());
-  ASSERT_OK(store_->sync());
-  EXPECT_TRUE(store_->has(id).value());
 }
 
 TEST_P(ChunkStoreContract, PuttingAgainIsTheSame) {

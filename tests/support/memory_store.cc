@@ -29,11 +29,6 @@ Result<std::vector<Object>> MemoryStore::get_many(std::span<const ChunkId> ids) 
   return objects;
 }
 
-Result<bool> MemoryStore::has(const ChunkId& id) {
-  std::lock_guard lock(mutex_);
-  return objects_.contains(id);
-}
-
 Result<void> MemoryStore::sync() { return {}; }
 
 size_t MemoryStore::object_count() const {

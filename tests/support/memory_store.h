@@ -13,7 +13,6 @@ class MemoryStore : public ChunkStore {
   Result<ChunkId> put(ObjectKind kind, std::span<const std::byte> bytes) override;
   Result<Object> get(const ChunkId& id) override;
   Result<std::vector<Object>> get_many(std::span<const ChunkId> ids) override;
-  Result<bool> has(const ChunkId& id) override;
   Result<void> sync() override;
 
   size_t object_count() const;
