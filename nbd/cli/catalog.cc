@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+
 #include "nbd/cli/format.h"
 
 namespace casdisk {
@@ -37,13 +39,20 @@ Result<DiskSummary> read_summary(CatalogReader& reader, NamedHead named) {
   return disk;
 }
 
-// What the catalog does not know. Outside of its transaction: it reads files.
-Result<void> add_outside(Store& store, DiskSummary& disk) {
+Result<void> read_outside(Store& store, DiskSummary& disk) {
   if (!disk.head.generations.empty()) {
     TRY_ASSIGN(disk.dirty_bytes, unsealed_bytes(store, disk.head.uid));
   }
   TRY_ASSIGN(disk.holder, store.lease_holder(disk.head.uid));
   return {};
+}
+
+// What the catalog does not know. Outside of its transaction: it reads files. Those that another
+// user has made of one disk do not keep the others from being shown.
+Result<void> add_outside(Store& store, DiskSummary& disk) {
+  auto read = read_outside(store, disk);
+  disk.is_hidden = !read.ok() && read.error().os_error == EACCES;
+  return disk.is_hidden ? Result<void>() : read;
 }
 
 }  // namespace
@@ -74,6 +83,7 @@ Result<std::vector<DiskSummary>> summarize_disks(Store& store) {
 }
 
 std::string state_word(const DiskSummary& disk) {
+  if (disk.is_hidden) return "unknown";
   if (disk.holder) return "busy";
   return disk.head.poisoned ? "failed" : "idle";
 }

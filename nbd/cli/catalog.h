@@ -20,11 +20,12 @@ struct DiskSummary {
   std::optional<CheckpointRecord> parent;
   std::optional<FallbackRecord> fallback;
   std::optional<LockHolder> holder;  // the process that has the disk open
+  bool is_hidden = false;            // files of it are another user's: who has it open is not known
 };
 Result<DiskSummary> summarize_disk(Store& store, const std::string& name);
 Result<std::vector<DiskSummary>> summarize_disks(Store& store);
 
-// "idle", "busy" or "failed" (a sync failed, see `casdisk accept`).
+// "idle", "busy", "failed" (a sync failed, see `casdisk accept`) or "unknown" (is_hidden).
 std::string state_word(const DiskSummary& disk);
 Json disk_json(const DiskSummary& disk);
 

@@ -2,6 +2,7 @@
 """Another user's store, and files that may not be read: each command names the file and says what to do, a
 guest gets EIO and never zeros, what can be read goes on being read, and nothing is changed."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -41,6 +42,16 @@ def another_users_store(store):
         os.chmod(store, mode)
         for command in commands:
             fails(store, *command)
+
+
+def a_lease_of_others(store):
+    """Somebody else has opened a disk of the store first: only who has it open is not known."""
+    for lease in os.listdir(store + "/leases"):
+        os.chown(f"{store}/leases/{lease}", 0, 0)
+    assert [disk["state"] for disk in json.loads(succeeds("ls", "--json"))["disks"]] == ["unknown"]
+    assert "unknown" in succeeds("status") and "unknown" in succeeds("status", "web")
+    fails(store + "/leases", "checkpoint", "web", "x")
+    give(store, NOBODY)
 
 
 def a_file_of_others(store, guest):
@@ -116,6 +127,7 @@ def test():
     guest.write(16 * 4, 16)
     assert guest.flushed()
     guest.die()
+    a_lease_of_others(store)
     a_file_of_others(store, guest)
     guest.die()
     images()
