@@ -35,12 +35,15 @@ class BackgroundSealer {
   static constexpr std::chrono::milliseconds kFirstRetry{1000};
   static constexpr std::chrono::milliseconds kMostRetry{60000};
 
-  // Without a thread, because the system has no more, nothing is sealed but by who needs it.
+  // Without a thread, because the system has no more, nothing is sealed but by who needs it: see
+  // has_thread().
   BackgroundSealer(Exports& exports, const BackgroundSealOptions& options);
   // Stops at once, in the middle of a seal; what was not sealed is there for the next server.
   ~BackgroundSealer();
   BackgroundSealer(const BackgroundSealer&) = delete;
   BackgroundSealer& operator=(const BackgroundSealer&) = delete;
+
+  bool has_thread() const { return thread_.joinable(); }
 
   // A disk that has just been cut while it is in use: seals it soon, and keeps it ready for the
   // next cut.
@@ -84,7 +87,7 @@ class BackgroundSealer {
   std::string sealing_;                                  // guarded by mutex_; empty: none
   uint64_t sealed_bytes_ = 0;                            // guarded by mutex_
 
-  std::thread thread_;
+  std::thread thread_;  // fixed after construction
 };
 
 }  // namespace casdisk

@@ -42,8 +42,16 @@ bool is_pending(const Disk& disk, const std::string& checkpoint) {
   return std::find(pending.begin(), pending.end(), checkpoint) != pending.end();
 }
 
-// Cuts once there is room: the command waits, the guest does not.
-Result<void> when_there_is_room(Disk& disk, const ControlCaller& caller,
+Result<void> seal_now(Disk& disk, const ControlCaller& caller) {
+  TRY_ASSIGN(SealEnd end, disk.seal(now(caller)));
+  if (end == SealEnd::kDone) return {};
+  return stopped();
+}
+
+// Cuts once there is room: the command waits, the guest does not. Where nobody seals in the
+// background, the command does.
+Result<void> when_there_is_room(Disk& disk, const BackgroundSealer& sealer,
+                                const ControlCaller& caller,
                                 const std::function<Result<void>()>& cut) {
   for (;;) {
     if (disk.has_room_for_cut()) {
@@ -51,6 +59,10 @@ Result<void> when_there_is_room(Disk& disk, const ControlCaller& caller,
       const bool was_overtaken =
           !outcome.ok() && outcome.error().fault == Fault::kBusy && !disk.has_room_for_cut();
       if (!was_overtaken) return outcome;
+    }
+    if (!sealer.has_thread()) {
+      TRY(seal_now(disk, caller));
+      continue;
     }
     if (auto failure = disk.seal_status().failure) {
       failure->context = fmt::format("disk {} takes no more checkpoints until it is sealed: {}",
@@ -78,12 +90,6 @@ Result<void> check_attachments(Store& store, const std::vector<Attachment>& atta
                              to_hex(attachment.root.id))};
   }
   return {};
-}
-
-Result<void> seal_now(Disk& disk, const ControlCaller& caller) {
-  TRY_ASSIGN(SealEnd end, disk.seal(now(caller)));
-  if (end == SealEnd::kDone) return {};
-  return stopped();
 }
 
 // Rollback and resize want nothing pending.
@@ -188,7 +194,7 @@ Result<ControlAnswer> DiskOperations::checkpoint(const User& user, const Control
     TRY(check_attachments(exports_.store(), request.attachments, caller));
   }
   const CutRequest cut{request.checkpoint, request.labels, request.attachments};
-  TRY(when_there_is_room(disk, caller, [&] { return disk.cut(cut); }));
+  TRY(when_there_is_room(disk, sealer_, caller, [&] { return disk.cut(cut); }));
   caller.session.reset();
   // Nothing to seal costs nothing to wait for.
   if (request.wait || disk.seal_status().frozen_count == 0) {
@@ -211,7 +217,7 @@ Result<ControlAnswer> DiskOperations::checkpoint(const User& user, const Control
 Result<ControlAnswer> DiskOperations::fork(const User& user, const ControlRequest& request,
                                            const ControlCaller& caller) {
   Disk& disk = *user->disk();
-  TRY(when_there_is_room(disk, caller, [&] { return disk.fork(request.new_disk); }));
+  TRY(when_there_is_room(disk, sealer_, caller, [&] { return disk.fork(request.new_disk); }));
   sealer_.add(user);
   return ControlAnswer{};
 }
@@ -220,7 +226,7 @@ Result<ControlAnswer> DiskOperations::seal(const User& user, const ControlReques
                                            const ControlCaller& caller) {
   Disk& disk = *user->disk();
   if (request.what == SealWhat::kAll) {
-    TRY(when_there_is_room(disk, caller, [&] { return disk.cut({}); }));
+    TRY(when_there_is_room(disk, sealer_, caller, [&] { return disk.cut({}); }));
   }
   if (request.wait) {
     TRY(seal_now(disk, caller));
@@ -300,7 +306,7 @@ Result<ControlAnswer> DiskOperations::group_step(const User& user, const Control
   switch (request.operation) {
     case ControlOperation::kPrepare:
       caller.prepared[request.disk] = user;
-      TRY(when_there_is_room(disk, caller, [&] { return disk.prepare_cut(); }));
+      TRY(when_there_is_room(disk, sealer_, caller, [&] { return disk.prepare_cut(); }));
       break;
     case ControlOperation::kHold: {
       const auto at_most = std::min(milliseconds(request.at_most_ms), kMaxHold);

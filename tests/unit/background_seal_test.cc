@@ -1,11 +1,16 @@
 #include "nbd/background_seal.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <thread>
 
 #include "index/checkpoint_view.h"
 #include "index/lineage.h"
+#include "nbd/control/disk_operations.h"
 #include "tests/support/test_store.h"
 
 namespace casdisk {
@@ -61,6 +66,51 @@ TEST_F(BackgroundSealTest, ADiskStaysOpenUntilItIsSealed) {
   handle.reset();
   EXPECT_TRUE(within_seconds([&] { return pending_count() == 0 && !is_held(); }));
   EXPECT_EQ(contents(*must(CheckpointView::open(*store_, {"web", "one"})))[0], std::byte('a'));
+}
+
+// A user of whom there may be no more threads, for as long as this lives.
+class NoMoreThreads {
+ public:
+  NoMoreThreads() {
+    ::getrlimit(RLIMIT_NPROC, &before_);
+    const rlimit none{0, before_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_NPROC, &none), 0);
+    EXPECT_EQ(::setresuid(kNobody, kNobody, 0), 0);
+  }
+  ~NoMoreThreads() {
+    EXPECT_EQ(::setresuid(0, 0, 0), 0);
+    EXPECT_EQ(::setrlimit(RLIMIT_NPROC, &before_), 0);
+  }
+
+ private:
+  static constexpr uid_t kNobody = 65534;
+  rlimit before_{};
+};
+
+TEST_F(BackgroundSealTest, WithoutAThreadACutThatNeedsRoomMakesIt) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root";
+  std::optional<BackgroundSealer> sealer;
+  {
+    NoMoreThreads limit;
+    sealer.emplace(*exports_, sealing_);
+  }
+  ASSERT_FALSE(sealer->has_thread());
+  ClientSockets sockets;
+  DiskOperations operations(*exports_, *sealer, sockets);
+  auto handle = client();
+  ControlCaller caller;
+  caller.stop = [end = BackgroundSealer::Clock::now() + std::chrono::seconds(5)] {
+    return BackgroundSealer::Clock::now() > end;
+  };
+  for (size_t i = 0; i <= kMaxFrozenGenerations; i++) {
+    write(*handle, char('a' + i % 26));
+    ControlRequest request;
+    request.disk = "web";
+    request.operation = ControlOperation::kCheckpoint;
+    request.checkpoint = "c" + std::to_string(i);
+    ASSERT_OK(operations.run(request, caller));
+  }
+  EXPECT_EQ(contents(*must(CheckpointView::open(*store_, {"web", "c1"})))[0], std::byte('b'));
 }
 
 TEST_F(BackgroundSealTest, WhoeverComesWhileItSealsFindsTheSameDisk) {
