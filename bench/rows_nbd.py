@@ -1,0 +1,259 @@
+"""Rows of served disks: reads, writes and what lies between, over a Unix socket."""
+
+import itertools
+
+from bench import servers
+from bench.clients import Load, fio, nbdcopy_out
+from bench.matrix import Row, Target
+from bench.place import CASDISK, GIB, KIB, MIB, drop_page_cache
+
+HOT = 32 * MIB     # within every cache, ours of 64 MiB too
+WARM = 256 * MIB   # four times our cache; within the page cache
+DISK = 1 * GIB
+
+
+def warm(server, region, directory):
+    fio(server, Load("read", 256 * KIB, depth=4, region=region, count=region // (256 * KIB)), directory)
+
+
+def with_load(bench, opened, load, before=None):
+    """{subject: measure}; `before` runs each time, unmeasured."""
+    def measure(server):
+        if before:
+            before(server)
+        return fio(server, load, bench.place.path)
+    return {name: (lambda server=server: measure(server)) for name, server in opened.items()}
+
+
+def readers(bench, region, codec="none", peers=("null", "memory", "file", "file+cow", "qemu-nbd raw", "qcow2 overlay")):
+    """Servers of one image, all of which have read `region` once."""
+    image = bench.image(DISK)
+    make = {
+        "casdisk": lambda: bench.serve_image(image, codec),
+        "null": lambda: servers.nbdkit_null(bench.place, DISK),
+        "memory": lambda: servers.nbdkit_memory(bench.place, DISK, image),
+        "file": lambda: servers.nbdkit_file(bench.place, image),
+        "file+cow": lambda: servers.nbdkit_cow(bench.place, image),
+        "qemu-nbd raw": lambda: servers.qemu_nbd(bench.place, image, "raw"),
+        "qcow2 overlay": lambda: servers.qcow2_overlay(bench.place, image),
+        "qcow2 zstd": lambda: servers.qemu_nbd(bench.place, bench.zstd_qcow2(image), "qcow2"),
+    }
+    opened = {name: bench.keep(make[name]()) for name in ("casdisk", *peers)}
+    for server in opened.values():
+        warm(server, region, bench.place.path)
+    return opened
+
+
+def read_row(name, load, targets, region=HOT, codec="none", cold=False, quick=True, peers=None, cpu_target=None, note=""):
+    load.region = region
+
+    def subjects(bench):
+        opened = readers(bench, region, codec, **({"peers": peers} if peers else {}))
+        before = (lambda server: drop_page_cache(*server.files)) if cold else None
+        return with_load(bench, opened, load, before)
+    return Row(name, "1/s", subjects, [Target(*target) for target in targets], quick=quick, cpu_target=cpu_target, note=note)
+
+
+def chain(bench, depth):
+    """A disk whose content came in that many checkpoints, each of a few scattered chunks."""
+    name = f"depth{depth}"
+    store = bench.store("none")
+    if name not in bench.made:
+        image = bench.image(DISK)
+        bench.import_once(store, image)
+        store.casdisk("fork", "base@import", name)
+        server = servers.casdisk(bench.place, store, name)
+        try:
+            for i in range(depth - 1):
+                fio(server, Load("randwrite", 4 * KIB, region=HOT, count=8), bench.place.path)
+                store.casdisk("checkpoint", name, f"c{i}", "--wait")
+        finally:
+            server.stop()
+        bench.made.add(name)
+    server = bench.keep(servers.casdisk(bench.place, store, name))
+    warm(server, HOT, bench.place.path)
+    return server
+
+
+def chain_row(depth, at_least):
+    load = Load("randread", 4 * KIB, depth=32, region=HOT)
+    return Row(f"4k random read, chain of {depth}", "1/s",
+               lambda bench: with_load(bench, {f"depth {depth}": chain(bench, depth), "depth 1": chain(bench, 1)}, load),
+               [Target("depth 1", at_least)], quick=depth <= 64)
+
+
+def fresh_disks(bench, peers, size=DISK, codec="none"):
+    """Empty writable disks of that size, new for each call."""
+    def ours():
+        store = bench.store(codec)
+        name = next(bench.names)
+        store.casdisk("create", name, "--size", size)
+        return servers.casdisk(bench.place, store, name)
+
+    def sparse():
+        path = bench.place.fresh("sparse")
+        with open(path, "wb") as file:
+            file.truncate(size)
+        return path
+    make = {
+        "casdisk": ours,
+        "memory": lambda: servers.nbdkit_memory(bench.place, size),
+        "file": lambda: servers.nbdkit_file(bench.place, sparse()),
+        "file+cow": lambda: servers.nbdkit_cow(bench.place, sparse()),
+        "qemu-nbd raw": lambda: servers.qemu_nbd(bench.place, sparse(), "raw"),
+        "qcow2 overlay": lambda: servers.qcow2_overlay(bench.place, sparse()),
+    }
+    return {name: make[name] for name in ("casdisk", *peers)}
+
+
+WRITE_PEERS = ("memory", "file", "file+cow", "qemu-nbd raw", "qcow2 overlay")
+DURABLE_PEERS = ("file", "qemu-nbd raw", "qcow2 overlay")
+
+
+def fresh_row(name, load, targets, peers=WRITE_PEERS, quick=True, note=""):
+    """Each measurement on a disk that nobody has written to."""
+    def subjects(bench):
+        def measure(make):
+            server = make()
+            try:
+                return fio(server, load, bench.place.path)
+            finally:
+                server.stop()
+                bench.place.forget(*(path for path in server.files if path.startswith(bench.place.path + "/sparse")))
+        return {name: (lambda make=make: measure(make)) for name, make in fresh_disks(bench, peers).items()}
+    return Row(name, "1/s", subjects, [Target(*target) for target in targets], quick=quick, note=note)
+
+
+def rewrite_row(name, load, targets, peers=WRITE_PEERS, quick=True, region=128 * MIB):
+    """On disks whose region is written already."""
+    load.region = region
+
+    def subjects(bench):
+        opened = {name: bench.keep(make()) for name, make in fresh_disks(bench, peers).items()}
+        for server in opened.values():
+            fio(server, Load("write", 256 * KIB, depth=4, region=region, count=region // (256 * KIB)), bench.place.path)
+        return with_load(bench, opened, load)
+    return Row(name, "1/s", subjects, [Target(*target) for target in targets], quick=quick)
+
+
+def after_overwrites(bench):
+    count = 100_000 if bench.quick else 1_000_000
+    opened = {name: bench.keep(make()) for name, make in fresh_disks(bench, ("file", "qcow2 overlay")).items()}
+    for server in opened.values():
+        fio(server, Load("write", 256 * KIB, depth=4, region=WARM, count=WARM // (256 * KIB)), bench.place.path)
+        fio(server, Load("randwrite", 4 * KIB, depth=32, region=WARM, count=count), bench.place.path)
+    return with_load(bench, opened, Load("randread", 4 * KIB, depth=32, region=WARM))
+
+
+def sealed_steadily(bench):
+    """Writes while a checkpoint is made each half second, and sealed."""
+    import subprocess
+    load = Load("randwrite", 4 * KIB, depth=32, region=128 * MIB, seconds=3)
+    store = bench.store("none")
+    name = next(bench.names)
+    store.casdisk("create", name, "--size", DISK)
+    ours = bench.keep(servers.casdisk(bench.place, store, name))
+    peers = {name: bench.keep(make()) for name, make in fresh_disks(bench, ("file", "qcow2 overlay")).items() if name != "casdisk"}
+
+    def with_checkpoints():
+        script = f"while sleep 0.5; do '{CASDISK}' --store '{store.path}' checkpoint {name} >/dev/null; done"
+        checkpoints = subprocess.Popen(["bash", "-c", script], start_new_session=True)
+        try:
+            return fio(ours, load, bench.place.path)
+        finally:
+            import os
+            import signal
+            os.killpg(checkpoints.pid, signal.SIGTERM)
+            checkpoints.wait()
+    return {"casdisk": with_checkpoints, **with_load(bench, peers, load)}
+
+
+def forks_at_once(count):
+    def subjects(bench):
+        image = bench.image(DISK)
+        store = bench.store("none")
+        bench.import_once(store, image)
+        names = [next(bench.names) for _ in range(count)]
+        for name in names:
+            store.casdisk("fork", "base@import", name)
+        ours = bench.keep(servers.casdisk(bench.place, store, ""))
+        base = bench.keep(servers.nbdkit_file(bench.place, image))
+        overlays = [bench.keep(servers.qcow2_overlay(bench.place, image)) for _ in range(count)]
+        return {"casdisk": lambda: many(bench, [(ours, f"nbd+unix:///{name}?socket={ours.socket}") for name in names]),
+                "file": lambda: many(bench, [(base, base.uri)] * count),
+                "qcow2 overlay": lambda: many(bench, [(server, server.uri) for server in overlays])}
+    return Row(f"4k random read, {count} forks of one base", "1/s", subjects, [], quick=count == 8,
+               note="file: the base itself, without copies on write")
+
+
+def many(bench, disks):
+    """One fio job for each disk, at once; their sum."""
+    import json
+
+    from bench.clients import Sample
+    from bench.place import run
+    parts = ["[global]", "ioengine=nbd", "rw=randread", "bs=4k", "iodepth=4", f"size={HOT}", "time_based", "runtime=2",
+             "randrepeat=0", "norandommap", "thread", "group_reporting"]
+    for i, (_, uri) in enumerate(disks):
+        parts += [f"[job{i}]", f"uri={uri}"]
+    path = bench.place.fresh("jobs")
+    with open(path, "w") as file:
+        file.write("\n".join(parts) + "\n")
+    processes = {server.process.pid: server for server, _ in disks}
+    before = sum(server.cpu_seconds() for server in processes.values())
+    text = run("fio", "--output-format=json", path, cwd=bench.place.path)
+    cpu = sum(server.cpu_seconds() for server in processes.values()) - before
+    job = json.loads(text[text.index("{"):])["jobs"][0]["read"]
+    return Sample(job["iops"], cpu / max(1, job["total_ios"]) * 1e6)
+
+
+def copy_out(connections):
+    def subjects(bench):
+        opened = readers(bench, DISK, peers=("file", "qemu-nbd raw", "qcow2 overlay"))
+        return {name: (lambda server=server: nbdcopy_out(server, connections)) for name, server in opened.items()}
+    return Row(f"nbdcopy of 1 GiB, {connections} connection{'s' * (connections > 1)}", "MiB/s", subjects, [], quick=connections == 1)
+
+
+def rows():
+    read4k = [("file", 1.0), ("null", 0.9), ("qcow2 overlay", 1.15)]
+    yield read_row("4k random read, hot, qd 1", Load("randread", 4 * KIB), [])
+    yield read_row("4k random read, hot, qd 32", Load("randread", 4 * KIB, depth=32), read4k,
+                   cpu_target=Target("qcow2 overlay", 0.7))
+    yield read_row("4k random read, hot, qd 32, 4 connections", Load("randread", 4 * KIB, depth=32, connections=4),
+                   [("file", 1.0), ("null", 0.85), ("qcow2 overlay", 2.0)])
+    yield read_row("4k random read, 4x the cache, raw", Load("randread", 4 * KIB, depth=32), [("file", 0.8)], region=WARM,
+                   peers=("file", "qemu-nbd raw", "qcow2 overlay"))
+    yield read_row("4k random read, 4x the cache, zstd", Load("randread", 4 * KIB, depth=32), [("qcow2 zstd", 1.5)],
+                   region=WARM, codec="zstd", peers=("file", "qcow2 zstd"))
+    yield read_row("4k random read, cold page cache", Load("randread", 4 * KIB, depth=32), [], region=DISK, cold=True,
+                   quick=False, peers=("file", "qemu-nbd raw", "qcow2 overlay"))
+    yield read_row("64k random read, hot", Load("randread", 64 * KIB, depth=32), [("file", 1.0), ("qcow2 overlay", 1.5)],
+                   peers=("memory", "file", "qcow2 overlay"))
+    yield read_row("256k sequential read, hot", Load("read", 256 * KIB, depth=8), [("file", 1.0), ("qcow2 overlay", 1.5)],
+                   peers=("memory", "file", "qcow2 overlay"))
+    yield read_row("mixed 70/30, 4k, qd 32", Load("randrw", 4 * KIB, depth=32, mix_read=70), [], quick=False,
+                   peers=("memory", "file+cow", "qcow2 overlay"))
+    yield chain_row(64, 0.97)
+    yield chain_row(512, 0.97)
+    yield from (forks_at_once(count) for count in (1, 8, 32))
+    yield fresh_row("4k random write, fresh, qd 1", Load("randwrite", 4 * KIB, region=DISK), [], quick=False)
+    yield fresh_row("4k random write, fresh, qd 32", Load("randwrite", 4 * KIB, depth=32, region=DISK),
+                    [("file", 1.0), ("qcow2 overlay", 1.3)])
+    yield Row("4k random write, steady state across seals", "1/s", sealed_steadily,
+              [Target("file", 1.0), Target("qcow2 overlay", 1.3)], quick=False, note="a checkpoint each half second")
+    yield rewrite_row("4k random rewrite, qd 32", Load("randwrite", 4 * KIB, depth=32), [], quick=False)
+    yield fresh_row("4k random write, flush each 32", Load("randwrite", 4 * KIB, depth=32, region=DISK, flush_every=32), [],
+                    peers=DURABLE_PEERS, quick=False)
+    yield fresh_row("4k random write, flush each, new blocks",
+                    Load("randwrite", 4 * KIB, region=DISK, flush_every=1, no_repeats=True),
+                    [("file", 1.0), ("qcow2 overlay", 1.3)], peers=DURABLE_PEERS)
+    yield rewrite_row("4k random write, flush each, rewritten blocks", Load("randwrite", 4 * KIB, flush_every=1),
+                      [("file", 1.2), ("qcow2 overlay", 1.3)], peers=DURABLE_PEERS)
+    yield fresh_row("256k sequential write", Load("write", 256 * KIB, depth=8, region=DISK, count=DISK // (256 * KIB)),
+                    [("file", 0.9), ("qcow2 overlay", 1.5)])
+    yield Row("4k random read after a million random overwrites", "1/s", after_overwrites, [Target("file", 0.9)], quick=False)
+    yield from (copy_out(connections) for connections in (1, 4))
+
+
+def names():
+    return (f"disk{i}" for i in itertools.count())
