@@ -88,8 +88,8 @@ class Rebuilder {
       const std::string name =
           free_name(note.disk, [&](const auto& taken) { return made_.heads.contains(taken); });
       if (name != note.disk) say("disk {}: there are two of that name; one is {}", note.disk, name);
-      say("disk {}: taken from the note in disks/{:08x}, with {} generations that are not sealed",
-          name, uid, note.head.generations.size());
+      say("disk {}: taken from the note in disks/{:08x}; generations that are not sealed: {}", name,
+          uid, note.head.generations.size());
       made_.heads.emplace(name, std::move(note.head));
     }
   }
@@ -161,7 +161,7 @@ class Rebuilder {
       remains_.names.emplace(std::pair(uid, name), each->id);
       count++;
     }
-    if (count > 0) say("disk {}: {} checkpoints named by their records", disk, count);
+    if (count > 0) say("disk {}: checkpoints named by their records: {}", disk, count);
   }
 
   void take_names() {

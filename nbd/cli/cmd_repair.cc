@@ -10,6 +10,7 @@
 #include "nbd/cli/format.h"
 #include "nbd/cli/interrupt.h"
 #include "nbd/image/image_source.h"
+#include "nbd/size_text.h"
 
 namespace casdisk {
 namespace {
@@ -27,10 +28,9 @@ std::string sources_text(const RepairReport& report) {
 }
 
 std::string report_text(const RepairReport& report, const RepairOptions& options) {
-  std::string text = options.dry_run ? fmt::format("{} objects are damaged; could be mended: {}\n",
-                                                   report.damaged_count, sources_text(report))
-                                     : fmt::format("{} objects were damaged; mended: {}\n",
-                                                   report.damaged_count, sources_text(report));
+  std::string text =
+      fmt::format("damaged objects: {}; {}: {}\n", report.damaged_count,
+                  options.dry_run ? "could be mended" : "mended", sources_text(report));
   if (report.dropped_count > 0) {
     text += fmt::format("{} that nothing needs were dropped\n", report.dropped_count);
   }
@@ -66,10 +66,11 @@ std::string rebuild_text(const RebuildReport& report, const std::string& path, b
                         dry_run ? "" : "; made anew: " + made);
   };
   tell(report.locations_lost, "the location table",
-       fmt::format("{} objects in {} packs, {} records damaged", report.object_count,
-                   report.pack_count, report.damaged_count));
+       fmt::format("{} in {}, {} damaged", plural(report.object_count, "object"),
+                   plural(report.pack_count, "pack"), report.damaged_count));
   tell(report.catalog_lost, "the catalog",
-       fmt::format("{} disks, {} checkpoints", report.disk_count, report.checkpoint_count));
+       fmt::format("{}, {}", plural(report.disk_count, "disk"),
+                   plural(report.checkpoint_count, "checkpoint")));
   for (const std::string& line : report.said) text += line + "\n";
   for (const std::string& kept : report.kept_aside) text += "kept: " + kept + "\n";
   return text + (dry_run ? "" : "`casdisk verify` says what can be read\n");

@@ -16,6 +16,7 @@
 #include "nbd/cli/format.h"
 #include "nbd/control/control_client.h"
 #include "nbd/control/control_socket.h"
+#include "nbd/size_text.h"
 
 namespace casdisk {
 namespace {
@@ -140,11 +141,11 @@ class StoreDoctor {
   }
 
   void check_table(const std::string& name, const LmdbInfo& info) {
-    Finding finding{
-        Verdict::kOk, name,
-        fmt::format("{} entries, {} of {}, {} reader slots", info.entry_count,
-                    human_bytes(info.used_bytes), human_bytes(info.map_bytes), info.reader_count),
-        ""};
+    Finding finding{Verdict::kOk, name,
+                    fmt::format("{}, {} of {}, {}", plural(info.entry_count, "record"),
+                                human_bytes(info.used_bytes), human_bytes(info.map_bytes),
+                                plural(info.reader_count, "reader slot")),
+                    ""};
     if (double(info.used_bytes) > kFullTable * double(info.map_bytes)) {
       finding.verdict = Verdict::kProblem;
       finding.remedy = "it will be full: remove disks and checkpoints, or split the store";
@@ -192,7 +193,7 @@ class StoreDoctor {
       check_disk(disk);
     }
     add(Verdict::kOk, "disks",
-        fmt::format("{}, with {} checkpoints", disks.size(), checkpoint_count));
+        fmt::format("{}, with {}", disks.size(), plural(checkpoint_count, "checkpoint")));
     return {};
   }
 
