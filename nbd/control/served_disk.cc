@@ -96,17 +96,18 @@ Result<uint64_t> ServedCutMember::cut() {
   ControlRequest request = request_for(disk_, ControlOperation::kCut);
   request.hold = std::exchange(hold_, 0);
   TRY_ASSIGN(auto answer, client_->call(request, no_progress));
-  generation_ = answer.generation.value_or(0);
-  if (generation_ != 0) return generation_;
+  generation_ = answer.generation;
+  if (generation_) return *generation_;
   return Error{Fault::kDamaged, 0, fmt::format("the server of disk {} named no generation", disk_)};
 }
 
 Result<void> ServedCutMember::finish() {
   ControlRequest request = request_for(disk_, ControlOperation::kRelease);
   request.hold = std::exchange(hold_, 0);
-  request.generation = std::exchange(generation_, 0);
-  if (request.generation != 0) request.operation = ControlOperation::kReload;
-  if (request.hold == 0 && request.generation == 0) return {};
+  const auto generation = std::exchange(generation_, std::nullopt);
+  request.generation = generation.value_or(0);
+  if (generation) request.operation = ControlOperation::kReload;
+  if (request.hold == 0 && !generation) return {};
   TRY(client_->call(request, no_progress));
   return {};
 }

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "index/group_checkpoint.h"
@@ -47,8 +48,8 @@ class ServedCutMember : public CutMember {
 
   const std::string disk_;
   const std::unique_ptr<ControlClient> client_;
-  uint64_t hold_ = 0;        // not over, as far as we know; 0: none
-  uint64_t generation_ = 0;  // cut, and its outcome not told; 0: none
+  uint64_t hold_ = 0;                   // not over, as far as we know; 0: none
+  std::optional<uint64_t> generation_;  // cut, and its outcome not told; 0 before the first write
 };
 
 }  // namespace casdisk

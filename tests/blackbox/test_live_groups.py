@@ -18,6 +18,13 @@ for disk in ("a", "b", "c"):
 f.casdisk("create", "big", "--size", "1G")
 first, second = f.Nbdkit("disk=a"), f.Nbdkit()  # the second has b for as long as a client has
 
+# Disks that nobody has written to yet, as on the first day of a machine.
+f.casdisk("checkpoint", "a", "c", "--group", "blank")
+for name in ("a@blank", "c@blank"):
+    f.casdisk("export", name, f.tmp + "/out", "--force")
+    with open(f.tmp + "/out", "rb") as file:
+        assert not any(file.read(1 << 20)), name
+
 
 class PairWriter(threading.Thread):
     """Writes n to disk a, then n to disk b: a is never behind b, and at most one ahead."""
