@@ -179,11 +179,13 @@ TEST_F(LocalStoreFaultsTest, WhatIsLostForGoodIsOwedToTheSessionsOfThenAlone) {
     ASSERT_OK(beside);
     EXPECT_FAULT(store_->sync(), Fault::kDamaged);
   }
-  auto session = store_->begin_session();
-  ASSERT_OK(session);
-  ASSERT_OK(put(2));
-  ASSERT_OK(store_->sync());
-  EXPECT_FALSE(trusts(id_of(1)));
+  {
+    auto session = store_->begin_session();
+    ASSERT_OK(session);
+    ASSERT_OK(put(2));
+    ASSERT_OK(store_->sync());
+    EXPECT_FALSE(trusts(id_of(1)));
+  }
   reopen();
   expect_readable(2);
 }
