@@ -25,6 +25,7 @@ class Load:
     region: int | None = None  # of the disk, from its beginning
     offset: int = 0
     flush_every: int = 0  # writes
+    flush_at_end: bool = False  # and its time counts, as does fio's own to start and end
     count: int = 0        # operations instead of a time
     seconds: float = 2
     no_repeats: bool = False  # each block once
@@ -41,6 +42,8 @@ def fio(server, load, directory):
         command.append(f"--offset={load.offset}")
     if load.flush_every:
         command.append(f"--fsync={load.flush_every}")
+    if load.flush_at_end:
+        command.append("--end_fsync=1")
     if load.mix_read:
         command.append(f"--rwmixread={load.mix_read}")
     if load.count:
@@ -51,14 +54,16 @@ def fio(server, load, directory):
         command.append("--norandommap")
     before, begin = server.cpu_seconds(), time.monotonic()
     text = run(*command, cwd=directory)
-    cpu = server.cpu_seconds() - before
+    cpu, end = server.cpu_seconds() - before, time.monotonic()
     job = json.loads(text[text.index("{"):])["jobs"][0]
     if job["error"]:
         raise Failed(f"fio: error {job['error']}")
     count = job["read"]["total_ios"] + job["write"]["total_ios"]
     if not count:
         raise Failed("fio: no operation was done")
-    seconds = max(job["read"]["runtime"], job["write"]["runtime"]) / 1000 or time.monotonic() - begin
+    seconds = max(job["read"]["runtime"], job["write"]["runtime"]) / 1000
+    if load.flush_at_end or not seconds:
+        seconds = end - begin
     latency = job["read" if job["read"]["total_ios"] else "write"]["clat_ns"]
     extra = {"p99_us": latency.get("percentile", {}).get("99.000000", 0) / 1000, "longest_us": latency["max"] / 1000}
     return Sample(count / seconds, cpu / count * 1e6, extra)

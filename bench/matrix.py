@@ -4,6 +4,7 @@ A row names its subjects; the first is ours. Each round measures all of them, A 
 rotates. What counts is the median of the ratios of the rounds, ours to the peer's of the same round: a
 machine that slows down slows both."""
 
+import os
 import statistics
 import sys
 from dataclasses import dataclass, field
@@ -67,6 +68,7 @@ def measure(row, bench, rounds):
             for name in names[i % len(names):] + names[:i % len(names)]:
                 if name in outcome.failures:
                     continue
+                os.sync()  # what one subject leaves to be written is not the next one's burden
                 try:
                     outcome.samples[name].append(subjects[name]())
                 except Failed as failure:

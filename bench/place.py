@@ -8,7 +8,7 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BUILD = os.environ.get("CASDISK_BUILD", ROOT + "/build/release")
+BUILD = os.path.abspath(os.environ.get("CASDISK_BUILD", ROOT + "/build/release"))
 CASDISK, PLUGIN = BUILD + "/nbd/casdisk", BUILD + "/nbd/nbdkit-casdisk-plugin.so"
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -94,10 +94,10 @@ def lines_of(outcome):
     return lines or [f"{first} | | | | |"]
 
 
-def markdown(outcomes, rounds):
+def markdown(outcomes, rounds, limits):
     about = machine()
     lines = [f"{about['cpu']}, {about['cpus']} CPUs, {about['memory_gib']} GiB, Linux {about['kernel']}; "
-             + ", ".join(about["versions"].values()) + f". Medians of {rounds} rounds.", "",
+             + ", ".join(about["versions"].values()) + f". Medians of {rounds} rounds.", *limits, "",
              "| row | casdisk | peer | ratio | spread | target |", "|---|---|---|---|---|---|"]
     for outcome in outcomes:
         lines += lines_of(outcome)
@@ -105,7 +105,7 @@ def markdown(outcomes, rounds):
     return "\n".join(lines + ([""] + notes if notes else [])) + "\n"
 
 
-def as_json(outcomes, rounds):
+def as_json(outcomes, rounds, limits):
     rows = []
     for outcome in outcomes:
         judged = Judged(outcome)
@@ -117,7 +117,7 @@ def as_json(outcomes, rounds):
             "targets": [{"peer": target.peer, "at_least": target.at_least, "met": judged.verdict(target)}
                         for target in outcome.row.targets],
             "failures": outcome.failures})
-    return json.dumps({"machine": machine(), "rounds": rounds, "rows": rows}, indent=1) + "\n"
+    return json.dumps({"machine": machine(), "limits": limits, "rounds": rounds, "rows": rows}, indent=1) + "\n"
 
 
 def picture(outcomes):

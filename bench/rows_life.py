@@ -1,6 +1,7 @@
 """Rows of a disk's life: checkpoints, forks, opening, discarding all of it."""
 
 import os
+import subprocess
 import time
 
 from bench import servers
@@ -9,6 +10,14 @@ from bench.matrix import Row, Target
 from bench.place import CASDISK, GIB, KIB, MIB, resident_bytes, run
 
 TIB = 1 << 40
+
+
+def flush(uri):
+    import nbd  # python3-libnbd, which scripts/bench has installed by now
+    client = nbd.NBD()
+    client.connect_uri(uri)
+    client.flush()
+    client.shutdown()
 
 
 def seconds_of(*command):
@@ -51,7 +60,7 @@ def checkpoint_subjects(dirty_bytes):
             try:
                 fio(peer, load, bench.place.path)
                 begin = time.monotonic()
-                run("nbdsh", "-u", peer.uri, "-c", "h.flush()")
+                flush(peer.uri)
             finally:
                 peer.stop()
             seconds = time.monotonic() - begin
@@ -112,8 +121,6 @@ def open_subjects(bench):
 
 def discard_subjects(bench):
     """mkfs.ext4 that discards 1 TiB first, through qemu-storage-daemon's FUSE export of each."""
-    import subprocess
-
     def made(make):
         def measure():
             server = make()

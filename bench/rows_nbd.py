@@ -1,11 +1,15 @@
 """Rows of served disks: reads, writes and what lies between, over a Unix socket."""
 
-import itertools
+import json
+import os
+import random
+import signal
+import subprocess
 
 from bench import servers
-from bench.clients import Load, fio, nbdcopy_out
+from bench.clients import Load, Sample, fio, nbdcopy_out
 from bench.matrix import Row, Target
-from bench.place import CASDISK, GIB, KIB, MIB, drop_page_cache
+from bench.place import CASDISK, GIB, KIB, MIB, Failed, drop_page_cache, run
 
 HOT = 32 * MIB     # within every cache, ours of 64 MiB too
 WARM = 256 * MIB   # four times our cache; within the page cache
@@ -54,6 +58,46 @@ def read_row(name, load, targets, region=HOT, codec="none", cold=False, quick=Tr
     return Row(name, "1/s", subjects, [Target(*target) for target in targets], quick=quick, cpu_target=cpu_target, note=note)
 
 
+def no_sr_row(name, load, cpu_target=None):
+    """Without structured replies (serve --no-sr), which nbdkit sends in one system call less."""
+    load.region = HOT
+
+    def subjects(bench):
+        image = bench.image(DISK)
+        opened = {"casdisk": bench.serve_image(image, "none", "--no-sr"),
+                  "casdisk with them": bench.serve_image(image, "none"),
+                  "null": servers.nbdkit_null(bench.place, DISK, "--no-sr"),
+                  "qcow2 overlay": servers.qcow2_overlay(bench.place, image)}
+        for server in opened.values():
+            warm(bench.keep(server), HOT, bench.place.path)
+        return with_load(bench, opened, load)
+    return Row(f"{name}, --no-sr", "1/s", subjects, [], cpu_target=cpu_target, note="null: without structured replies, too")
+
+
+THREADS = (16, 1, 2, 4, 8, 32)  # the first is what `serve` takes
+
+
+def thread_row(name, load, region=HOT, cold=False):
+    """What the number of threads of a connection costs and gives, on one disk."""
+    load.region = region
+
+    def subjects(bench):
+        image = bench.image(DISK)
+        store = bench.store("none")
+        bench.import_once(store, image)
+
+        def serve(threads):
+            disk = next(bench.names)
+            store.casdisk("fork", "base@import", disk)
+            server = bench.keep(servers.casdisk(bench.place, store, disk, threads=threads))
+            warm(server, region, bench.place.path)
+            return server
+        opened = {f"{threads} threads": serve(threads) for threads in THREADS}
+        before = (lambda server: drop_page_cache(*server.files)) if cold else None
+        return with_load(bench, opened, load, before)
+    return Row(f"{name}, by threads", "1/s", subjects, [], quick=False)
+
+
 def chain(bench, depth):
     """A disk whose content came in that many checkpoints, each of a few scattered chunks."""
     name = f"depth{depth}"
@@ -75,11 +119,41 @@ def chain(bench, depth):
     return server
 
 
+def qcow2_chain(bench, depth):
+    """The same of qcow2 overlays over the image."""
+    rng = random.Random(depth)
+    base, base_format = bench.image(DISK), "raw"
+    for _ in range(depth - 1):
+        overlay = bench.place.fresh("chain.qcow2")
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", base, "-F", base_format, overlay, DISK)
+        writes = [f"write -q {rng.randrange(HOT // (4 * KIB)) * 4}k 4k" for _ in range(8)]
+        run("qemu-io", "-f", "qcow2", *(part for write in writes for part in ("-c", write)), overlay)
+        base, base_format = overlay, "qcow2"
+    server = bench.keep(servers.qemu_nbd(bench.place, base, base_format))
+    warm(server, HOT, bench.place.path)
+    return server
+
+
+def failing(failure):
+    """The measure of a subject that could not be made."""
+    def measure():
+        raise failure
+    return measure
+
+
 def chain_row(depth, at_least):
     load = Load("randread", 4 * KIB, depth=32, region=HOT)
-    return Row(f"4k random read, chain of {depth}", "1/s",
-               lambda bench: with_load(bench, {f"depth {depth}": chain(bench, depth), "depth 1": chain(bench, 1)}, load),
-               [Target("depth 1", at_least)], quick=depth <= 64)
+
+    def subjects(bench):
+        opened = {f"depth {depth}": chain(bench, depth), "depth 1": chain(bench, 1)}
+        measures = with_load(bench, opened, load)
+        if depth == 512:
+            try:
+                measures |= with_load(bench, {"qcow2 chain": qcow2_chain(bench, depth)}, load)
+            except Failed as failure:
+                measures["qcow2 chain"] = failing(failure)
+        return measures
+    return Row(f"4k random read, chain of {depth}", "1/s", subjects, [Target("depth 1", at_least)], quick=depth <= 64)
 
 
 def fresh_disks(bench, peers, size=DISK, codec="none"):
@@ -88,7 +162,9 @@ def fresh_disks(bench, peers, size=DISK, codec="none"):
         store = bench.store(codec)
         name = next(bench.names)
         store.casdisk("create", name, "--size", size)
-        return servers.casdisk(bench.place, store, name)
+        server = servers.casdisk(bench.place, store, name)
+        server.remove = lambda: store.casdisk("rm", name)
+        return server
 
     def sparse():
         path = bench.place.fresh("sparse")
@@ -119,7 +195,8 @@ def fresh_row(name, load, targets, peers=WRITE_PEERS, quick=True, note=""):
                 return fio(server, load, bench.place.path)
             finally:
                 server.stop()
-                bench.place.forget(*(path for path in server.files if path.startswith(bench.place.path + "/sparse")))
+                # With its pages in the page cache: the next subject is not to pay for taking them back.
+                server.remove()
         return {name: (lambda make=make: measure(make)) for name, make in fresh_disks(bench, peers).items()}
     return Row(name, "1/s", subjects, [Target(*target) for target in targets], quick=quick, note=note)
 
@@ -147,7 +224,6 @@ def after_overwrites(bench):
 
 def sealed_steadily(bench):
     """Writes while a checkpoint is made each half second, and sealed."""
-    import subprocess
     load = Load("randwrite", 4 * KIB, depth=32, region=128 * MIB, seconds=3)
     store = bench.store("none")
     name = next(bench.names)
@@ -161,8 +237,6 @@ def sealed_steadily(bench):
         try:
             return fio(ours, load, bench.place.path)
         finally:
-            import os
-            import signal
             os.killpg(checkpoints.pid, signal.SIGTERM)
             checkpoints.wait()
     return {"casdisk": with_checkpoints, **with_load(bench, peers, load)}
@@ -182,16 +256,12 @@ def forks_at_once(count):
         return {"casdisk": lambda: many(bench, [(ours, f"nbd+unix:///{name}?socket={ours.socket}") for name in names]),
                 "file": lambda: many(bench, [(base, base.uri)] * count),
                 "qcow2 overlay": lambda: many(bench, [(server, server.uri) for server in overlays])}
-    return Row(f"4k random read, {count} forks of one base", "1/s", subjects, [], quick=count == 8,
+    return Row(f"4k random read, {'1 fork' if count == 1 else f'{count} forks'} of one base", "1/s", subjects, [], quick=count == 8,
                note="file: the base itself, without copies on write")
 
 
 def many(bench, disks):
     """One fio job for each disk, at once; their sum."""
-    import json
-
-    from bench.clients import Sample
-    from bench.place import run
     parts = ["[global]", "ioengine=nbd", "rw=randread", "bs=4k", "iodepth=4", f"size={HOT}", "time_based", "runtime=2",
              "randrepeat=0", "norandommap", "thread", "group_reporting"]
     for i, (_, uri) in enumerate(disks):
@@ -221,6 +291,8 @@ def rows():
                    cpu_target=Target("qcow2 overlay", 0.7))
     yield read_row("4k random read, hot, qd 32, 4 connections", Load("randread", 4 * KIB, depth=32, connections=4),
                    [("file", 1.0), ("null", 0.85), ("qcow2 overlay", 2.0)])
+    yield no_sr_row("4k random read, hot, qd 32", Load("randread", 4 * KIB, depth=32), Target("qcow2 overlay", 0.7))
+    yield no_sr_row("4k random read, hot, qd 32, 4 connections", Load("randread", 4 * KIB, depth=32, connections=4))
     yield read_row("4k random read, 4x the cache, raw", Load("randread", 4 * KIB, depth=32), [("file", 0.8)], region=WARM,
                    peers=("file", "qemu-nbd raw", "qcow2 overlay"))
     yield read_row("4k random read, 4x the cache, zstd", Load("randread", 4 * KIB, depth=32), [("qcow2 zstd", 1.5)],
@@ -233,12 +305,18 @@ def rows():
                    peers=("memory", "file", "qcow2 overlay"))
     yield read_row("mixed 70/30, 4k, qd 32", Load("randrw", 4 * KIB, depth=32, mix_read=70), [], quick=False,
                    peers=("memory", "file+cow", "qcow2 overlay"))
+    yield thread_row("4k random read, hot, qd 32", Load("randread", 4 * KIB, depth=32))
+    yield thread_row("4k random read, hot, qd 32, 4 connections", Load("randread", 4 * KIB, depth=32, connections=4))
+    yield thread_row("4k random read, cold page cache, qd 32", Load("randread", 4 * KIB, depth=32), region=DISK, cold=True)
     yield chain_row(64, 0.97)
     yield chain_row(512, 0.97)
     yield from (forks_at_once(count) for count in (1, 8, 32))
     yield fresh_row("4k random write, fresh, qd 1", Load("randwrite", 4 * KIB, region=DISK), [], quick=False)
     yield fresh_row("4k random write, fresh, qd 32", Load("randwrite", 4 * KIB, depth=32, region=DISK),
                     [("file", 1.0), ("qcow2 overlay", 1.3)])
+    yield fresh_row("256 MiB of 4k random writes, then one flush",
+                    Load("randwrite", 4 * KIB, depth=32, region=DISK, count=64 * 1024, no_repeats=True, flush_at_end=True),
+                    [], peers=DURABLE_PEERS, note="until the flush has ended")
     yield Row("4k random write, steady state across seals", "1/s", sealed_steadily,
               [Target("file", 1.0), Target("qcow2 overlay", 1.3)], quick=False, note="a checkpoint each half second")
     yield rewrite_row("4k random rewrite, qd 32", Load("randwrite", 4 * KIB, depth=32), [], quick=False)
@@ -253,7 +331,3 @@ def rows():
                     [("file", 0.9), ("qcow2 overlay", 1.5)])
     yield Row("4k random read after a million random overwrites", "1/s", after_overwrites, [Target("file", 0.9)], quick=False)
     yield from (copy_out(connections) for connections in (1, 4))
-
-
-def names():
-    return (f"disk{i}" for i in itertools.count())

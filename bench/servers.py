@@ -31,6 +31,11 @@ class Server:
     def cpu_seconds(self):
         return cpu_seconds(self.process.pid)
 
+    def remove(self):
+        """What it served. REQUIRES: stopped, and nothing else reads these files."""
+        for path in self.files:
+            os.unlink(path)
+
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -46,8 +51,8 @@ def nbdkit(place, *plugin, files=(), export=""):
     return Server(place, ["nbdkit", "--foreground", "--unix", "SOCKET", *plugin], files, export)
 
 
-def casdisk(place, store, disk, *parameters):
-    return nbdkit(place, PLUGIN, f"store={store.path}", *parameters, files=[store.path], export=disk)
+def casdisk(place, store, disk, *flags, threads=16):
+    return nbdkit(place, f"--threads={threads}", *flags, PLUGIN, f"store={store.path}", files=[store.path], export=disk)
 
 
 def nbdkit_file(place, path):
@@ -65,8 +70,8 @@ def nbdkit_memory(place, size_bytes, content=None):
     return server
 
 
-def nbdkit_null(place, size_bytes):
-    return nbdkit(place, "null", str(size_bytes))
+def nbdkit_null(place, size_bytes, *flags):
+    return nbdkit(place, *flags, "null", str(size_bytes))
 
 
 def qemu_nbd(place, image, image_format):

@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kMaxShards = 16;
 constexpr uint64_t kMinShardBytes = uint64_t(64) * kChunkBytes;
 
-// What an entry costs besides its bytes: slot, index node, two allocations.
+// What an entry costs besides its bytes: slot, cells of the index, two allocations.
 constexpr uint64_t kEntryOverheadBytes = 256;
 
 uint64_t cost_of(const Object& object) { return object->size() + kEntryOverheadBytes; }
@@ -27,20 +27,95 @@ struct Load {
   std::optional<Result<Object>> outcome;
 };
 
-struct Slot {
+// One cache line.
+struct alignas(64) Slot {
   ChunkId id;
   Object object;  // null: free
   bool referenced = false;
 };
 
+// The id is a hash already. The upper half chooses the shard, the lower one the place in its index.
+uint32_t upper_half(const ChunkId& id) { return load_le<uint32_t>(&id.bytes[4]); }
+uint32_t lower_half(const ChunkId& id) { return load_le<uint32_t>(&id.bytes[0]); }
+
+// SlotIndex: from an id to the slot that holds it. A table of cells with linear probing, at most
+// half full, so that a hit touches one line here and one of the slot.
+class SlotIndex {
+ public:
+  // The slot, or kNone.
+  uint32_t find(const ChunkId& id, const std::vector<Slot>& slots) const {
+    const uint32_t hash = lower_half(id);
+    for (size_t at = hash & mask_;; at = (at + 1) & mask_) {
+      const Cell& cell = cells_[at];
+      if (cell.slot == kNone) return kNone;
+      if (cell.hash == hash && slots[cell.slot].id == id) return cell.slot;
+    }
+  }
+  // REQUIRES: not there already.
+  void add(const ChunkId& id, uint32_t slot);
+  // REQUIRES: there.
+  void remove(const ChunkId& id, uint32_t slot);
+
+  // As many slots can be told apart: 2^32 entries cost a terabyte (kEntryOverheadBytes).
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+ private:
+  struct Cell {
+    uint32_t hash = 0;
+    uint32_t slot = kNone;
+  };
+  void place(Cell cell);
+  void grow();
+
+  std::vector<Cell> cells_ = std::vector<Cell>(16);  // a power of two
+  size_t mask_ = 15;
+  size_t count_ = 0;
+};
+
+void SlotIndex::place(Cell cell) {
+  size_t at = cell.hash & mask_;
+  while (cells_[at].slot != kNone) at = (at + 1) & mask_;
+  cells_[at] = cell;
+}
+
+void SlotIndex::grow() {
+  std::vector<Cell> before(cells_.size() * 2);
+  before.swap(cells_);
+  mask_ = cells_.size() - 1;
+  for (const Cell& cell : before) {
+    if (cell.slot != kNone) place(cell);
+  }
+}
+
+void SlotIndex::add(const ChunkId& id, uint32_t slot) {
+  if (++count_ * 2 > cells_.size()) grow();
+  place({lower_half(id), slot});
+}
+
+// What follows moves up into the hole, unless it would come before its own first place: so no
+// search ever meets a hole in front of what it looks for.
+void SlotIndex::remove(const ChunkId& id, uint32_t slot) {
+  size_t hole = lower_half(id) & mask_;
+  while (cells_[hole].slot != slot) hole = (hole + 1) & mask_;
+  for (size_t at = (hole + 1) & mask_; cells_[at].slot != kNone; at = (at + 1) & mask_) {
+    const size_t from_home = (at - cells_[at].hash) & mask_;
+    if (from_home < ((at - hole) & mask_)) continue;
+    cells_[hole] = cells_[at];
+    hole = at;
+  }
+  cells_[hole] = Cell{};
+  count_--;
+}
+
 }  // namespace
 
-struct ChunkCache::Shard {
+// On lines of its own: threads that use different shards do not disturb each other.
+struct alignas(64) ChunkCache::Shard {
   std::mutex mutex;
   // Guarded by mutex.
-  std::unordered_map<ChunkId, size_t> index;
+  SlotIndex index;
   std::vector<Slot> slots;
-  std::vector<size_t> free_slots;
+  std::vector<uint32_t> free_slots;
   size_t hand = 0;
   std::unordered_map<ChunkId, std::shared_ptr<Load>> loads;
   ChunkCacheCounters counters;
@@ -52,34 +127,36 @@ struct ChunkCache::Shard {
 };
 
 Object ChunkCache::Shard::find(const ChunkId& id) {
-  auto found = index.find(id);
-  if (found == index.end()) {
+  const uint32_t found = index.find(id, slots);
+  if (found == SlotIndex::kNone) {
     counters.miss_count++;
     return nullptr;
   }
   counters.hit_count++;
-  slots[found->second].referenced = true;
-  return slots[found->second].object;
+  Slot& slot = slots[found];
+  slot.referenced = true;
+  return slot.object;
 }
 
 void ChunkCache::Shard::insert(const ChunkId& id, const Object& object, uint64_t capacity_bytes) {
   const uint64_t cost = cost_of(object);
-  if (cost > capacity_bytes || index.contains(id)) return;
+  if (cost > capacity_bytes || index.find(id, slots) != SlotIndex::kNone) return;
   while (counters.used_bytes + cost > capacity_bytes) evict_one();
   if (free_slots.empty()) {
-    free_slots.push_back(slots.size());
+    CHECK(slots.size() < SlotIndex::kNone);
+    free_slots.push_back(uint32_t(slots.size()));
     slots.emplace_back();
   }
-  const size_t slot = free_slots.back();
+  const uint32_t slot = free_slots.back();
   free_slots.pop_back();
   slots[slot] = Slot{id, object, false};
-  index.emplace(id, slot);
+  index.add(id, slot);
   counters.used_bytes += cost;
 }
 
 // CLOCK: the hand passes over what was used since it last came by, once.
 void ChunkCache::Shard::evict_one() {
-  CHECK(!index.empty());
+  CHECK(counters.used_bytes > 0);
   for (;; hand++) {
     if (hand >= slots.size()) hand = 0;
     Slot& slot = slots[hand];
@@ -88,9 +165,9 @@ void ChunkCache::Shard::evict_one() {
     slot.referenced = false;
   }
   counters.used_bytes -= cost_of(slots[hand].object);
-  index.erase(slots[hand].id);
+  index.remove(slots[hand].id, uint32_t(hand));
   slots[hand] = Slot{};
-  free_slots.push_back(hand);
+  free_slots.push_back(uint32_t(hand));
   hand++;
 }
 
@@ -102,7 +179,7 @@ ChunkCache::ChunkCache(uint64_t capacity_bytes)
 ChunkCache::~ChunkCache() = default;
 
 ChunkCache::Shard& ChunkCache::shard_of(const ChunkId& id) const {
-  return shards_[std::hash<ChunkId>()(id) % shard_count_];
+  return shards_[uint64_t(upper_half(id)) * shard_count_ >> 32];
 }
 
 Object ChunkCache::find(const ChunkId& id) {
@@ -111,12 +188,15 @@ Object ChunkCache::find(const ChunkId& id) {
   return shard.find(id);
 }
 
-Result<Object> ChunkCache::get(const ChunkId& id, const std::function<Result<Object>()>& load) {
+// The miss is counted. Another thread's load may have ended since.
+Result<Object> ChunkCache::load_missed(const ChunkId& id,
+                                       const std::function<Result<Object>()>& load) {
   Shard& shard = shard_of(id);
   std::shared_ptr<Load> mine;
   {
     std::unique_lock lock(shard.mutex);
-    if (Object object = shard.find(id)) return object;
+    const uint32_t found = shard.index.find(id, shard.slots);
+    if (found != SlotIndex::kNone) return shard.slots[found].object;
     auto [entry, is_new] = shard.loads.try_emplace(id);
     if (!is_new) {
       const std::shared_ptr<Load> other = entry->second;

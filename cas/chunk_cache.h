@@ -1,8 +1,9 @@
 // ChunkCache: a bounded set of verified, decompressed objects, shared by all disks of a process.
 //
 // Keyed by id, so a hit needs no check: what is in the cache was verified when it entered and is
-// immutable since. Sharded; a hit takes one lock. Eviction is CLOCK (second chance). Equal loads
-// that meet are done once; the others wait for the first. Safe to call from any thread.
+// immutable since. Sharded; a hit takes one lock and allocates nothing. Eviction is CLOCK (second
+// chance). Equal loads that meet are done once; the others wait for the first. Safe to call from
+// any thread.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +33,14 @@ class ChunkCache {
 
   // The object, loaded by `load` (which must verify it) if it is not here. An error is returned to
   // everybody who waited for that load and is not remembered.
-  Result<Object> get(const ChunkId& id, const std::function<Result<Object>()>& load);
+  template <typename LoadFunction>
+  Result<Object> get(const ChunkId& id, const LoadFunction& load) {
+    if (Object hit = find(id)) return hit;
+    return load_missed(id, load);
+  }
+
+  // get() for whoever has just called find() in vain.
+  Result<Object> load_missed(const ChunkId& id, const std::function<Result<Object>()>& load);
 
   void insert(const ChunkId& id, const Object& object);
 

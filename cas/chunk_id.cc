@@ -2,7 +2,10 @@
 
 #include <blake3.h>
 
+#include <algorithm>
 #include <cstring>
+
+#include "cas/os/hex.h"
 
 namespace casdisk {
 
@@ -15,31 +18,14 @@ ChunkId hash_of(std::span<const std::byte> bytes) {
   return id;
 }
 
-std::string to_hex(const ChunkId& id) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string hex;
-  hex.reserve(2 * id.bytes.size());
-  for (std::byte byte : id.bytes) {
-    hex.push_back(kDigits[uint8_t(byte) >> 4]);
-    hex.push_back(kDigits[uint8_t(byte) & 15]);
-  }
-  return hex;
-}
+std::string to_hex(const ChunkId& id) { return hex_of(id.bytes); }
 
 std::optional<ChunkId> chunk_id_from_hex(std::string_view hex) {
   ChunkId id;
   if (hex.size() != 2 * id.bytes.size()) return std::nullopt;
-  for (size_t i = 0; i < hex.size(); i++) {
-    uint8_t digit = 0;
-    if (hex[i] >= '0' && hex[i] <= '9') {
-      digit = uint8_t(hex[i] - '0');
-    } else if (hex[i] >= 'a' && hex[i] <= 'f') {
-      digit = uint8_t(hex[i] - 'a' + 10);
-    } else {
-      return std::nullopt;
-    }
-    id.bytes[i / 2] |= std::byte(uint8_t(i % 2 == 0 ? digit << 4 : digit));
-  }
+  const auto bytes = bytes_of_hex(hex);
+  if (!bytes) return std::nullopt;
+  std::ranges::copy(*bytes, id.bytes.begin());
   return id;
 }
 

@@ -22,6 +22,10 @@ inline constexpr uint32_t kBlocksPerChunk = kChunkBytes / kBlockBytes;
 struct ChunkId {
   std::array<std::byte, 32> bytes{};
   auto operator<=>(const ChunkId&) const = default;
+  // The defaulted one compares byte by byte.
+  bool operator==(const ChunkId& other) const {
+    return std::memcmp(bytes.data(), other.bytes.data(), sizeof(bytes)) == 0;
+  }
 };
 
 ChunkId hash_of(std::span<const std::byte> bytes);

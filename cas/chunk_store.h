@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <span>
 #include <vector>
 
@@ -27,8 +28,15 @@ enum class ObjectKind : uint8_t {
 
 inline constexpr uint32_t kMaxObjectBytes = kChunkBytes;
 
+// Memory that is about to be filled: a new element of a plain type is not zeroed first.
+template <typename T>
+struct UnfilledAllocator : std::allocator<T> {
+  void construct(T* element) { ::new (static_cast<void*>(element)) T; }
+};
+using ObjectContent = std::vector<std::byte, UnfilledAllocator<std::byte>>;
+
 // Verified bytes of one object, shared and immutable; they live as long as somebody holds them.
-using Object = std::shared_ptr<const Bytes>;
+using Object = std::shared_ptr<const ObjectContent>;
 
 // Whether an error of get() speaks of the object itself, which is missing, damaged or on a sector
 // that cannot be read; otherwise of this process, which has run out of memory or descriptors, say.
@@ -48,11 +56,20 @@ class ChunkStore {
   // is not what was put; never served. The error names the object and where it lies.
   virtual Result<Object> get(const ChunkId& id) = 0;
 
+  // The bytes of a chunk from `offset` on, checked: as a whole or, where a store can, only the
+  // blocks that they lie in. Errors as get(). kDamaged also where the object is none of
+  // kChunkBytes. REQUIRES: inside the chunk.
+  virtual Result<void> read_chunk(const ChunkId& id, uint32_t offset, std::span<std::byte> into);
+
   // The objects of `ids` in their order, read in one batch. The first error wins.
   virtual Result<std::vector<Object>> get_many(std::span<const ChunkId> ids) = 0;
 
   // Every object put before the call began survives a power cut after it returned.
   virtual Result<void> sync() = 0;
 };
+
+// What read_chunk() makes of a whole object.
+Result<void> copy_of_chunk(const ChunkId& id, const ObjectContent& object, uint32_t offset,
+                           std::span<std::byte> into);
 
 }  // namespace casdisk

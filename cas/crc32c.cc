@@ -7,9 +7,9 @@
 namespace casdisk {
 
 // ISA-L leaves both inversions to its caller and takes an int for the length.
-uint32_t crc32c(std::span<const std::byte> bytes) {
+uint32_t crc32c(std::span<const std::byte> bytes, uint32_t before) {
   constexpr size_t kMaxStepBytes = size_t(1) << 30;
-  uint32_t crc = 0xffffffff;
+  uint32_t crc = ~before;
   while (!bytes.empty()) {
     const size_t count = std::min(bytes.size(), kMaxStepBytes);
     auto* data = reinterpret_cast<unsigned char*>(const_cast<std::byte*>(bytes.data()));

@@ -7,6 +7,7 @@
 
 namespace casdisk {
 
-uint32_t crc32c(std::span<const std::byte> bytes);
+// Of the bytes that `before` is the checksum of, and these after them; 0 is that of none.
+uint32_t crc32c(std::span<const std::byte> bytes, uint32_t before = 0);
 
 }  // namespace casdisk

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cerrno>
+#include <cstring>
 
 namespace casdisk {
 
@@ -11,6 +13,9 @@ namespace {
 // What a sync registers in one transaction, at most: about 1 GiB of chunks, and as many pages of
 // the table as there are objects, 64 MiB of dirty memory.
 constexpr size_t kMaxPendingObjects = 16384;
+
+// What is read of a raw chunk without loading it, at most.
+constexpr size_t kMaxBlockReadBytes = kChunkBytes / 2;
 
 constexpr std::string_view kPacksDirectory = "packs";
 constexpr std::string_view kLocationsDirectory = "locations";
@@ -39,7 +44,7 @@ Result<std::unique_ptr<LocalStore>> LocalStore::open(FileSystem& file_system,
   TRY(root->sync());
   TRY_ASSIGN(auto packs, root->open_directory(kPacksDirectory));
   TRY_ASSIGN(auto sessions, root->open_directory(kSessionsDirectory));
-  LmdbOptions table_options{options.map_bytes, make_room_with(options.reserve)};
+  LmdbOptions table_options{options.map_bytes, make_room_with(options.reserve), kRebuildTable};
   static SystemMachine system;  // stateless
   Machine* machine = options.machine != nullptr ? options.machine : &system;
   TRY_ASSIGN(auto locations,
@@ -61,6 +66,7 @@ LocalStore::LocalStore(FileSystem& file_system, const LocalStoreOptions& options
       reader_(file_system, *packs_),
       writer_(*packs_, *locations_, options.max_pack_bytes),
       cache_(options.cache_bytes),
+      raw_records_(options.cache_bytes),
       session_locks_(machine, *session_files_, *locations_) {}
 
 LocalStore::~LocalStore() = default;
@@ -133,15 +139,59 @@ Result<Object> LocalStore::get(const ChunkId& id) {
   return cache_.get(id, [&] { return load(id); });
 }
 
-// When it cannot be read where it was said to lie, it may just have moved: looked up once more.
+Result<void> LocalStore::read_chunk(const ChunkId& id, uint32_t offset, std::span<std::byte> into) {
+  CHECK(offset <= kChunkBytes && into.size() <= kChunkBytes - offset);
+  if (const Object hit = cache_.find(id)) return copy_of_chunk(id, *hit, offset, into);
+  const uint32_t first_block = offset / kBlockBytes, in_block = offset % kBlockBytes;
+  const size_t needed_bytes =
+      (in_block + into.size() + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+  std::optional<Found> found;
+  if (needed_bytes <= kMaxBlockReadBytes) {
+    if (needed_bytes == into.size()) {
+      if (read_blocks(id, first_block, into, found)) return {};
+    } else {
+      std::array<std::byte, kMaxBlockReadBytes> blocks;
+      if (read_blocks(id, first_block, std::span(blocks).first(needed_bytes), found)) {
+        std::memcpy(into.data(), blocks.data() + in_block, into.size());
+        return {};
+      }
+    }
+  }
+  TRY_ASSIGN(const Object object,
+             cache_.load_missed(id, [&] { return found ? load_from(id, *found) : load(id); }));
+  return copy_of_chunk(id, *object, offset, into);
+}
+
+bool LocalStore::read_blocks(const ChunkId& id, uint32_t first_block, std::span<std::byte> into,
+                             std::optional<Found>& found) {
+  const auto block_count = uint32_t(into.size() / kBlockBytes);
+  const RawRecords::Touched touched = raw_records_.touch(id, first_block, block_count);
+  if (touched.often) return false;
+  if (touched.record) return reader_.read_blocks(*touched.record, first_block, into).ok();
+  auto located = locate(id);
+  if (!located.ok()) return false;
+  found = located.value();
+  if (!found || !found->trusted) return false;
+  if (found->location.record_bytes != kRawChunkRecordBytes) return false;
+  const auto record = reader_.read_first_blocks({id, found->location}, first_block, into);
+  if (record.ok()) raw_records_.keep(id, record.value(), first_block, block_count);
+  return record.ok();
+}
+
 Result<Object> LocalStore::load(const ChunkId& id) {
-  TRY_ASSIGN(auto found, locate(id));
+  TRY_ASSIGN(const auto found, locate(id));
   if (!found) return no_such_object(id);
-  auto object = reader_.read({id, found->location});
+  return load_from(id, *found);
+}
+
+// When it cannot be read where it was said to lie, it may just have moved: looked up once more.
+Result<Object> LocalStore::load_from(const ChunkId& id, const Found& found) {
+  raw_records_.forget(id);  // what the table says now counts
+  auto object = reader_.read({id, found.location});
   if (object.ok()) return object;
   TRY_ASSIGN(auto again, locate(id));
   if (!again) return no_such_object(id);
-  if (again->location != found->location) object = reader_.read({id, again->location});
+  if (again->location != found.location) object = reader_.read({id, again->location});
   if (!object.ok()) distrust(id, *again, object.error());
   return object;
 }

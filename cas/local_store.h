@@ -2,6 +2,7 @@
 //
 //   put:  hash ─ known? ─ compress ─ PackWriter::append ─ pending        (registered by sync)
 //   get:  ChunkCache ─ pending or LocationTable ─ PackReader ─ verify ─ ChunkCache
+//   read_chunk:  ChunkCache ─ RawRecords ─ PackReader: a block and its checksum, or get
 //
 // Many processes share a store: each appends to packs of its own, the table is shared. Open it
 // after fork. Ordering: a location is registered only after its bytes are synced, so whatever
@@ -28,6 +29,7 @@
 #include "cas/pack_reader.h"
 #include "cas/pack_writer.h"
 #include "cas/pending_objects.h"
+#include "cas/raw_records.h"
 #include "cas/space_reserve.h"
 #include "cas/write_session.h"
 
@@ -65,6 +67,8 @@ class LocalStore : public ChunkStore {
 
   Result<ChunkId> put(ObjectKind kind, std::span<const std::byte> bytes) override;
   Result<Object> get(const ChunkId& id) override;
+  // Small reads of raw chunks that are not in the cache take their blocks alone (raw_records.h).
+  Result<void> read_chunk(const ChunkId& id, uint32_t offset, std::span<std::byte> into) override;
   Result<std::vector<Object>> get_many(std::span<const ChunkId> ids) override;
   // As get(), past the cache: what lies in the pack now.
   Result<Object> get_stored(const ChunkId& id) { return load(id); }
@@ -98,6 +102,12 @@ class LocalStore : public ChunkStore {
 
   Result<std::optional<Found>> locate(const ChunkId& id);
   Result<Object> load(const ChunkId& id);
+  Result<Object> load_from(const ChunkId& id, const Found& found);
+  // False, with anything in `into`, where the whole chunk is to be loaded, be it for an error's
+  // sake.
+  // `found`: where it lies, if that was looked up.
+  bool read_blocks(const ChunkId& id, uint32_t first_block, std::span<std::byte> into,
+                   std::optional<Found>& found);
   void distrust(const ChunkId& id, const Found& found, const Error& error);
 
   Result<PackLocation> append(ObjectKind kind, std::span<const std::byte> record);
@@ -117,6 +127,7 @@ class LocalStore : public ChunkStore {
   PackReader reader_;
   PackWriter writer_;
   ChunkCache cache_;
+  RawRecords raw_records_;
   PendingObjects pending_;
   SessionLocks session_locks_;
 

@@ -43,10 +43,7 @@ Result<LocationTable::Entry> decode_location(const ChunkId& id, std::span<const 
 }
 
 Error damaged_in_table(const std::string& what) {
-  return Error{Fault::kDamaged, 0,
-               what +
-                   " in the store's locations/data.mdb; `casdisk repair --rebuild` makes it anew "
-                   "from the packs"};
+  return Error{Fault::kDamaged, 0, what + " in the store's locations/data.mdb; " + kRebuildTable};
 }
 
 Result<std::optional<LocationTable::Entry>> find_location(LmdbReader& reader, const ChunkId& id) {

@@ -16,6 +16,10 @@
 
 namespace casdisk {
 
+// LmdbOptions::remedy of a store's tables.
+inline constexpr const char* kRebuildTable =
+    "`casdisk repair --rebuild` makes it anew from the packs";
+
 class Machine {
  public:
   virtual ~Machine() = default;

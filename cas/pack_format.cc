@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "cas/crc32c.h"
 
@@ -132,13 +133,19 @@ Result<RecordHeader> peek_record_header(std::span<const std::byte> bytes) {
   return header;
 }
 
-Result<Record> decode_record(std::span<const std::byte> bytes) {
+Result<RecordHeader> decode_record_header(std::span<const std::byte> bytes) {
   TRY_ASSIGN(RecordHeader header, peek_record_header(bytes));
-  if (bytes.size() < header.record_bytes()) return damaged("record: cut off");
+  if (bytes.size() < header.payload_offset()) return damaged("record: cut off");
   if (load_le<uint32_t>(&bytes[kHeaderChecksumOffset]) !=
       header_checksum(bytes, header.payload_offset())) {
     return damaged("record header: wrong checksum");
   }
+  return header;
+}
+
+Result<Record> decode_record(std::span<const std::byte> bytes) {
+  TRY_ASSIGN(RecordHeader header, decode_record_header(bytes));
+  if (bytes.size() < header.record_bytes()) return damaged("record: cut off");
   return Record{header, bytes.subspan(kRecordHeaderBytes, size_t(4) * header.checksum_count),
                 bytes.subspan(header.payload_offset(), header.stored_bytes)};
 }
@@ -153,10 +160,11 @@ Result<void> check_payload(const Record& record) {
   return {};
 }
 
-Result<Bytes> decode_object(const Record& record) {
-  Bytes object;
+Result<ObjectContent> decode_object(const Record& record) {
+  ObjectContent object;
   if (record.header.codec == Codec::kNone) {
-    object.assign(record.payload.begin(), record.payload.end());
+    object.resize(record.payload.size());
+    std::memcpy(object.data(), record.payload.data(), object.size());
   } else {
     object.resize(record.header.plain_bytes);
     TRY(decompress(record.header.codec, record.payload, object));

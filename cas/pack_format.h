@@ -55,6 +55,9 @@ inline constexpr size_t kPackHeaderBytes = 64;
 inline constexpr size_t kRecordHeaderBytes = 52;
 inline constexpr size_t kMaxRecordBytes =
     kRecordHeaderBytes + 4 * kBlocksPerChunk + kMaxObjectBytes;
+// Of a raw chunk, and of nothing else.
+inline constexpr size_t kRawChunkRecordBytes = kMaxRecordBytes;
+inline constexpr size_t kRawChunkPayloadOffset = kRecordHeaderBytes + 4 * kBlocksPerChunk;
 // A pack is closed before it would grow beyond this; offsets in it are far below.
 inline constexpr uint64_t kMaxPackBytes = uint64_t(256) << 20;
 
@@ -90,6 +93,12 @@ struct RecordHeader {
   size_t record_bytes() const { return payload_offset() + stored_bytes; }
 };
 
+// Where a raw chunk lies, and what its blocks are checked against when they are read alone.
+struct RawRecord {
+  PackLocation location;
+  std::array<uint32_t, kBlocksPerChunk> checksums{};
+};
+
 // A record in somebody's buffer.
 struct Record {
   RecordHeader header;
@@ -112,6 +121,10 @@ Bytes encode_record(ObjectKind kind, const ChunkId& id, uint32_t plain_bytes, Co
 // to be read for the record to be decoded. kDamaged when it cannot be one.
 Result<RecordHeader> peek_record_header(std::span<const std::byte> bytes);
 
+// Reads the header and the payload checksums at the start of `bytes`. kDamaged when they are cut
+// off or not what was written.
+Result<RecordHeader> decode_record_header(std::span<const std::byte> bytes);
+
 // Reads the record at the start of `bytes`, which may go on behind it. kDamaged when it is cut off
 // or its header is not what was written; its payload is not looked at.
 Result<Record> decode_record(std::span<const std::byte> bytes);
@@ -120,6 +133,6 @@ Result<Record> decode_record(std::span<const std::byte> bytes);
 Result<void> check_payload(const Record& record);
 
 // The object, decompressed and checked against the id. kDamaged when it is not what was stored.
-Result<Bytes> decode_object(const Record& record);
+Result<ObjectContent> decode_object(const Record& record);
 
 }  // namespace casdisk

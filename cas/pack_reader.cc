@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+
+#include "cas/crc32c.h"
 
 namespace casdisk {
 
@@ -19,7 +22,13 @@ Error located_error(const LocatedObject& object, const Error& error) {
   return located;
 }
 
-Result<Bytes> decode_verified(const LocatedObject& object, std::span<const std::byte> bytes) {
+// Of kMaxRecordBytes each, and not zeroed first.
+std::unique_ptr<std::byte[]> room_for_records(size_t count) {
+  return std::make_unique_for_overwrite<std::byte[]>(count * kMaxRecordBytes);
+}
+
+Result<ObjectContent> decode_verified(const LocatedObject& object,
+                                      std::span<const std::byte> bytes) {
   TRY_ASSIGN(Record record, decode_record(bytes));
   if (record.header.id != object.id) {
     return Error{Fault::kDamaged, 0,
@@ -28,13 +37,55 @@ Result<Bytes> decode_verified(const LocatedObject& object, std::span<const std::
   return decode_object(record);
 }
 
+Result<void> check_blocks(const RawRecord& record, uint32_t first_block,
+                          std::span<const std::byte> blocks) {
+  for (size_t i = 0; i * kBlockBytes < blocks.size(); i++) {
+    if (crc32c(blocks.subspan(i * kBlockBytes, kBlockBytes)) != record.checksums[first_block + i]) {
+      return Error{Fault::kDamaged, 0, fmt::format("wrong checksum of block {}", first_block + i)};
+    }
+  }
+  return {};
+}
+
+uint64_t block_at(const PackLocation& location, uint32_t block) {
+  return location.offset + kRawChunkPayloadOffset + uint64_t(block) * kBlockBytes;
+}
+
 }  // namespace
 
-Result<Bytes> PackReader::read_verified(const LocatedObject& object, Bytes& record) {
+Result<RawRecord> PackReader::read_first_blocks(const LocatedObject& chunk, uint32_t first_block,
+                                                std::span<std::byte> into) {
+  std::array<std::byte, kRawChunkPayloadOffset> head;
+  TRY_ASSIGN(auto file, open_pack(chunk.location.pack));
+  const std::array<ReadPiece, 2> pieces = {
+      ReadPiece{file.get(), chunk.location.offset, head},
+      ReadPiece{file.get(), block_at(chunk.location, first_block), into}};
+  TRY(file_system_.read(pieces));
+  TRY_ASSIGN(const RecordHeader header, decode_record_header(head));
+  if (header.kind != ObjectKind::kChunk || header.codec != Codec::kNone || header.id != chunk.id) {
+    return Error{Fault::kUnsupported, 0, "no raw record of this chunk"};
+  }
+  RawRecord record{chunk.location, {}};
+  for (size_t i = 0; i < record.checksums.size(); i++) {
+    record.checksums[i] = load_le<uint32_t>(&head[kRecordHeaderBytes + 4 * i]);
+  }
+  TRY(check_blocks(record, first_block, into));
+  return record;
+}
+
+Result<void> PackReader::read_blocks(const RawRecord& record, uint32_t first_block,
+                                     std::span<std::byte> into) {
+  TRY_ASSIGN(auto file, open_pack(record.location.pack));
+  TRY(file->read(block_at(record.location, first_block), into));
+  return check_blocks(record, first_block, into);
+}
+
+Result<ObjectContent> PackReader::read_verified(const LocatedObject& object,
+                                                std::span<std::byte> record) {
   auto file = open_pack(object.location.pack);
   if (!file.ok()) return located_error(object, file.error());
-  CHECK(object.location.record_bytes <= kMaxRecordBytes);  // the table checks what it decodes
-  record.resize(object.location.record_bytes);
+  CHECK(object.location.record_bytes <= record.size());  // the table checks what it decodes
+  record = record.first(object.location.record_bytes);
   if (auto done = file.value()->read(object.location.offset, record); !done.ok()) {
     return located_error(object, done.error());
   }
@@ -44,37 +95,37 @@ Result<Bytes> PackReader::read_verified(const LocatedObject& object, Bytes& reco
 }
 
 Result<Object> PackReader::read(const LocatedObject& object) {
-  Bytes record;
-  TRY_ASSIGN(Bytes plain, read_verified(object, record));
-  return std::make_shared<const Bytes>(std::move(plain));
+  const auto record = room_for_records(1);
+  TRY_ASSIGN(ObjectContent plain, read_verified(object, {record.get(), kMaxRecordBytes}));
+  return std::make_shared<const ObjectContent>(std::move(plain));
 }
 
 Result<Bytes> PackReader::read_record(const LocatedObject& object) {
-  Bytes record;
-  TRY_ASSIGN([[maybe_unused]] Bytes plain, read_verified(object, record));
+  Bytes record(object.location.record_bytes);
+  TRY_ASSIGN([[maybe_unused]] ObjectContent plain, read_verified(object, record));
   return record;
 }
 
 Result<std::vector<Object>> PackReader::read_many(std::span<const LocatedObject> objects) {
   std::vector<std::shared_ptr<const File>> files;
-  std::vector<Bytes> records;
   std::vector<ReadPiece> pieces;
-  records.reserve(objects.size());  // pieces point into them
+  const auto records = room_for_records(objects.size());
   for (const LocatedObject& object : objects) {
     auto file = open_pack(object.location.pack);
     if (!file.ok()) return located_error(object, file.error());
     files.push_back(std::move(file).value());
     CHECK(object.location.record_bytes <= kMaxRecordBytes);
-    records.emplace_back(object.location.record_bytes);
-    pieces.push_back({files.back().get(), object.location.offset, records.back()});
+    std::byte* record = &records[pieces.size() * kMaxRecordBytes];
+    pieces.push_back({files.back().get(), object.location.offset,
+                      std::span(record, object.location.record_bytes)});
   }
   TRY(file_system_.read(pieces));
   std::vector<Object> read;
   read.reserve(objects.size());
   for (size_t i = 0; i < objects.size(); i++) {
-    auto plain = decode_verified(objects[i], records[i]);
+    auto plain = decode_verified(objects[i], pieces[i].into);
     if (!plain.ok()) return located_error(objects[i], plain.error());
-    read.push_back(std::make_shared<const Bytes>(std::move(plain).value()));
+    read.push_back(std::make_shared<const ObjectContent>(std::move(plain).value()));
   }
   return read;
 }

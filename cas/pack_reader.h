@@ -33,6 +33,13 @@ class PackReader {
   // name the pack alone: read them singly to tell which one it was.
   Result<std::vector<Object>> read_many(std::span<const LocatedObject> objects);
 
+  // Fills `into` with whole blocks of a raw chunk from `first_block` on, checked against their own
+  // checksums alone. The first also reads these; kUnsupported when the record is no raw chunk's.
+  Result<RawRecord> read_first_blocks(const LocatedObject& chunk, uint32_t first_block,
+                                      std::span<std::byte> into);
+  Result<void> read_blocks(const RawRecord& record, uint32_t first_block,
+                           std::span<std::byte> into);
+
   // The verified record as it lies in its pack.
   Result<Bytes> read_record(const LocatedObject& object);
 
@@ -48,8 +55,8 @@ class PackReader {
     uint64_t last_use = 0;
   };
   Result<std::shared_ptr<const File>> open_pack(uint64_t pack);
-  // Returns the object and leaves its record in `record`.
-  Result<Bytes> read_verified(const LocatedObject& object, Bytes& record);
+  // Returns the object and leaves its record in `record`, which has room for it.
+  Result<ObjectContent> read_verified(const LocatedObject& object, std::span<std::byte> record);
 
   // Fixed after construction.
   FileSystem& file_system_;

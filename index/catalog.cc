@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "index/head.h"
+#include "index/missing_disk.h"
 
 namespace casdisk {
 namespace {
@@ -55,7 +56,7 @@ Result<std::optional<HeadRecord>> CatalogReader::find_head(const std::string& di
 Result<HeadRecord> CatalogReader::head(const std::string& disk) {
   TRY_ASSIGN(auto head, find_head(disk));
   if (head) return std::move(*head);
-  return Error{Fault::kNotFound, 0, fmt::format("no disk named {}; `casdisk ls` lists them", disk)};
+  return no_disk_named(disk);
 }
 
 Result<std::vector<NamedHead>> CatalogReader::heads() {

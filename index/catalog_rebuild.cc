@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "index/names.h"
+#include "index/store_format.h"
 #include "index/tree.h"
 
 namespace casdisk {
@@ -88,8 +89,8 @@ class Rebuilder {
       const std::string name =
           free_name(note.disk, [&](const auto& taken) { return made_.heads.contains(taken); });
       if (name != note.disk) say("disk {}: there are two of that name; one is {}", note.disk, name);
-      say("disk {}: taken from the note in disks/{:08x}; generations that are not sealed: {}", name,
-          uid, note.head.generations.size());
+      say("disk {}: taken from the note in disks/{}; generations that are not sealed: {}", name,
+          uid_name(uid), note.head.generations.size());
       made_.heads.emplace(name, std::move(note.head));
     }
   }

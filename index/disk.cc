@@ -7,6 +7,7 @@
 
 #include "index/head_note.h"
 #include "index/lineage.h"
+#include "index/store_format.h"
 
 namespace casdisk {
 namespace {
@@ -22,7 +23,7 @@ Result<std::string> disk_of_uid(Store& store, uint64_t uid) {
                             [&](const NamedHead& named) { return named.head.uid == uid; });
   if (found != heads.end()) return found->name;
   return Error{Fault::kDamaged, 0,
-               fmt::format("the disk {:08x} that it was forked of is gone", uid)};
+               fmt::format("the disk {} that it was forked of is gone", uid_name(uid))};
 }
 
 // Waits until the seal of its source has given a fork its root.
@@ -78,8 +79,8 @@ Result<void> Disk::recover() {
   TRY_ASSIGN(directory_, store_.disk_directory(uid_, false));
   if (!directory_ && !head_.generations.empty()) {
     return Error{Fault::kDamaged, 0,
-                 fmt::format("disk {}: its directory {}/disks/{:08x} is missing", name_,
-                             store_.path(), uid_)};
+                 fmt::format("disk {}: its directory {}/disks/{} is missing", name_, store_.path(),
+                             uid_name(uid_))};
   }
   if (directory_) TRY(remove_leftovers(*directory_));
   TRY_ASSIGN(const bool is_needless, is_directory_needless());

@@ -76,6 +76,9 @@ class Disk : public Volume {
   Result<void> zero(uint64_t offset, uint64_t length) override;
   Result<void> trim(uint64_t offset, uint64_t length) override;
   Result<void> flush() override;
+  // The same, and the overlays are synced whatever their journals carry (generation.h): for who
+  // leaves the disk. REQUIRES: nobody writes.
+  Result<void> flush_overlays();
   Result<void> extents(uint64_t offset, uint64_t length,
                        const std::function<bool(const Extent&)>& visit) override;
   Result<void> prefetch(uint64_t offset, uint64_t length) override;
@@ -175,6 +178,7 @@ class Disk : public Volume {
 
   // Requests (disk_io.cc).
   Result<LayersGate::Inside> enter_active();
+  Result<void> flush_each(Result<void> (Generation::*way)());
   Result<void> start_generation();
   Result<std::shared_ptr<Generation>> make_generation(uint64_t size_bytes);
   Result<void> check_range(const Layers& layers, uint64_t offset, uint64_t length) const;

@@ -182,6 +182,10 @@ Result<std::optional<Tree>> Disk::seal_everything(const SealOptions& options) {
   below.active = false;
   for (auto generation = generations.rbegin(); generation != generations.rend(); ++generation) {
     (*generation)->drain();
+    if (auto flushed = (*generation)->flush_overlay(); !flushed.ok()) {
+      note_poison(flushed.error());
+      return std::move(flushed.error());
+    }
     below.generations = {*generation};
     TRY_ASSIGN(auto tree, seal_generation(below, options));
     if (!tree) return std::optional<Tree>();

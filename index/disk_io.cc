@@ -203,12 +203,17 @@ Result<bool> Disk::zero_blocks(const WholeBlocks& whole) {
   return true;
 }
 
-Result<void> Disk::flush() {
+Result<void> Disk::flush() { return flush_each(&Generation::flush); }
+
+Result<void> Disk::flush_overlays() { return flush_each(&Generation::flush_overlay); }
+
+// Oldest first.
+Result<void> Disk::flush_each(Result<void> (Generation::*way)()) {
   TRY(check_not_poisoned());
   auto now = layers();
   for (auto generation = now->generations.rbegin(); generation != now->generations.rend();
        ++generation) {
-    auto flushed = (*generation)->flush();
+    auto flushed = ((**generation).*way)();
     if (flushed.ok()) continue;
     std::lock_guard lock(change_mutex_);
     // Unless a rollback has dropped it meanwhile: what is there now is not concerned.

@@ -161,7 +161,9 @@ Result<SealEnd> Disk::seal_oldest(const SealOptions& options) {
   }
   generation->drain();  // the cut that froze it may still be at it
   TRY(check_may_cut());
-  if (auto flushed = generation->flush(); !flushed.ok()) {
+  // What is only in the page cache may be lost there unnoticed; sealed, it would count as what was
+  // written.
+  if (auto flushed = generation->flush_overlay(); !flushed.ok()) {
     std::lock_guard lock(change_mutex_);
     note_poison(flushed.error());
     return std::move(flushed.error());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 
 #include "cas/chunk_id.h"
 #include "cas/os/parallel.h"
@@ -27,24 +28,29 @@ std::vector<Extent> in_pieces(const std::vector<Extent>& extents) {
   return pieces;
 }
 
-// Data that turns out to be zeros becomes a hole, chunk by chunk.
-Result<void> copy_data(Volume& volume, ImageSink& sink, const Extent& piece) {
-  Bytes bytes(piece.length);
+// Data that turns out to be zeros becomes a hole, chunk by chunk. `buffer` has room for it.
+Result<void> copy_data(Volume& volume, ImageSink& sink, const Extent& piece,
+                       std::span<std::byte> buffer) {
+  const std::span bytes = buffer.first(piece.length);
   TRY(volume.read(piece.offset, bytes));
-  uint64_t done = 0;
-  while (done < bytes.size()) {
-    auto part_at = [&](uint64_t at) {
-      return std::span(bytes).subspan(at, std::min<uint64_t>(kChunkBytes, bytes.size() - at));
-    };
-    bool zero = is_all_zero(part_at(done));
-    uint64_t end = done;
-    while (end < bytes.size() && is_all_zero(part_at(end)) == zero) end += part_at(end).size();
-    if (zero) {
-      TRY(sink.zero(piece.offset + done, end - done));
-    } else {
-      TRY(sink.write(piece.offset + done, std::span(bytes).subspan(done, end - done)));
+  auto part_at = [&](uint64_t at) {
+    return bytes.subspan(at, std::min<uint64_t>(kChunkBytes, bytes.size() - at));
+  };
+  uint64_t begin = 0;
+  bool zero = is_all_zero(part_at(0));
+  for (uint64_t end = 0; begin < bytes.size(); begin = end) {
+    bool next_is_zero = zero;
+    while (next_is_zero == zero) {
+      end += part_at(end).size();
+      if (end == bytes.size()) break;
+      next_is_zero = is_all_zero(part_at(end));
     }
-    done = end;
+    if (zero) {
+      TRY(sink.zero(piece.offset + begin, end - begin));
+    } else {
+      TRY(sink.write(piece.offset + begin, bytes.subspan(begin, end - begin)));
+    }
+    zero = next_is_zero;
   }
   return {};
 }
@@ -64,9 +70,10 @@ Result<void> export_image(Volume& volume, ImageSink& sink, unsigned threads,
                        }));
     std::vector<Extent> pieces = in_pieces(extents);
     TRY(parallel_for(pieces.size(), threads, [&](size_t i) -> Result<void> {
+      thread_local const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kPieceBytes);
       if (!progress(pieces[i].offset)) return Error{Fault::kIo, EINTR, "stopped"};
       if (pieces[i].is_hole) return sink.zero(pieces[i].offset, pieces[i].length);
-      return copy_data(volume, sink, pieces[i]);
+      return copy_data(volume, sink, pieces[i], {buffer.get(), kPieceBytes});
     }));
   }
   return sink.finish();

@@ -12,6 +12,12 @@ namespace {
 // Changed ranges at which they are first sorted and merged: 1 MiB of them. Then at each doubling.
 constexpr size_t kMaxChangedRanges = 64 * 1024;
 
+// What a recovery has to redo at most.
+constexpr uint64_t kMaxCarriedBytes = uint64_t(8) << 20;
+
+// Flushes of rewritten blocks alone that the journal still carries after one of new blocks.
+constexpr unsigned kMaxRewritingFlushes = 16;
+
 // Calls visit(chunk, mask of its blocks) for the chunks of a piece until one says false; whether
 // none did.
 template <typename Visit>
@@ -42,16 +48,49 @@ Result<void> Generation::write(std::span<WritePiece> pieces) {
     }
     TRY(reserve(piece.offset / kBlockBytes, piece.from.size() / kBlockBytes));
   }
-  TRY(place_.file_system->write(pieces));
-  overlay_dirty_.store(true);
+  bool captured = false;
+  if (redo_.is_open()) {
+    TRY_ASSIGN(captured, write_captured(pieces));
+  }
+  if (!captured) {
+    TRY(write_overlay(pieces));
+    overlay_dirty_.store(true);  // after the write: a flush that saw it earlier may have missed it
+    mark_data(pieces);
+  }
   if (backlog_) backlog_->wrote(bytes);
+  return {};
+}
+
+// False, and nothing is written, when there is no room to capture it: then what was captured before
+// is owed to a sync of the overlay as well.
+Result<bool> Generation::write_captured(std::span<WritePiece> pieces) {
+  std::lock_guard lock(redo_mutex_);
+  if (!redo_.has_room(pieces)) {
+    overlay_dirty_.store(true);
+    redo_.close();
+    return false;
+  }
+  TRY(write_overlay(pieces));
+  redo_.add(pieces);
+  mark_data(pieces);
+  return true;
+}
+
+// A write that fails may have changed blocks that are data already. What readers find there from
+// now on is what the next flush covers.
+Result<void> Generation::write_overlay(std::span<WritePiece> pieces) {
+  auto written = place_.file_system->write(pieces);
+  if (!written.ok()) overlay_dirty_.store(true);
+  return written;
+}
+
+void Generation::mark_data(std::span<const WritePiece> pieces) {
   for (const WritePiece& piece : pieces) {
     for_each_chunk(piece, [&](uint64_t chunk, BlockMask mask) {
       mark(chunk, mask, BlockState::kData);
       return true;
     });
   }
-  return {};
 }
 
 // What is data already is overwritten in place.
@@ -188,26 +227,90 @@ Result<void> Generation::flush() {
       [this] { return with_reserve(place_.reserve, [this] { return flush_now(); }); });
 }
 
-Result<void> Generation::flush_now() {
-  // The words are read before the overlay is synced: what they call data lies in it already.
-  std::vector<WordRun> changed = take_changed();
-  bool whole = !journal_ || journal_->size_bytes() > rewrite_at_bytes_;
-  if (whole) changed = all_runs();
-  if (overlay_dirty_.exchange(false)) {
-    uint64_t mark = backlog_ ? backlog_->mark() : 0;
-    if (auto synced = overlay_->sync(); !synced.ok()) return poison(std::move(synced.error()));
-    if (backlog_) backlog_->settled(mark);
-  }
-  if (changed.empty() && !whole) return {};
-  auto written = write_journal(changed, whole);
-  if (written.ok()) return {};
-  if (written.error().fault == Fault::kPoisoned) return poison(std::move(written.error()));
-  // No sync failed: the map still has everything, and the next flush writes a whole new journal.
-  journal_.reset();
-  return written;
+// Every run that begins from now on sees that it must, and one of them ends before this does.
+Result<void> Generation::flush_overlay() {
+  may_carry_ = false;
+  auto flushed = flush();
+  may_carry_ = true;
+  return flushed;
 }
 
-Result<void> Generation::poison(Error error) {
+// The words are read before the overlay is synced: what they call data lies in it already. A
+// captured write changes overlay, copy and word in one step; another one notes that the overlay is
+// dirty when its bytes are there and before it changes a word, hence the words first. Nothing is
+// captured in between: no copy may be carried by a later flush than the one that takes the note of
+// a write, or of a hole, whose bytes came after the copy's.
+Generation::Unflushed Generation::take_unflushed(Words words) {
+  std::lock_guard lock(redo_mutex_);
+  Unflushed taken;
+  taken.words = take_changed();
+  if (words == Words::kAll) taken.words = all_runs();
+  taken.redo = redo_.take();
+  taken.overlay_dirty = overlay_dirty_.exchange(false);
+  return taken;
+}
+
+// Blocks that have their place in the overlay are as cheap to sync there, once the journal carries
+// none: a guest that only rewrites is left there. On a full store the journal does not grow for
+// them.
+bool Generation::pays_to_carry(const Unflushed& unflushed) const {
+  const bool pays =
+      !unflushed.words.empty() || (carried_bytes_ > 0 && rewriting_flushes_ < kMaxRewritingFlushes);
+  return pays && !unflushed.redo.empty() && !unflushed.overlay_dirty &&
+         unflushed.words.size() <= kMaxRunsPerRecord && carried_bytes_ < kMaxCarriedBytes &&
+         !(place_.reserve != nullptr && place_.reserve->is_in_use());
+}
+
+Result<void> Generation::flush_now() {
+  const bool whole = !journal_ || journal_->size_bytes() > rewrite_at_bytes_;
+  const bool may_carry = may_carry_;
+  const Unflushed unflushed = take_unflushed(whole ? Words::kAll : Words::kChanged);
+  if (!whole && may_carry && pays_to_carry(unflushed)) return carry(unflushed);
+  const bool carried_before = carried_bytes_ > 0;
+  const bool must_settle = (whole || !may_carry) && carried_before;
+  if (unflushed.overlay_dirty || !unflushed.redo.empty() || must_settle) {
+    TRY(sync_overlay());
+    if (!whole) return append({.runs = unflushed.words, .overlay_synced = carried_before});
+  }
+  return whole ? settle(replace_journal(unflushed.words)) : append({.runs = unflushed.words});
+}
+
+// The journal takes the blocks, and the overlay is left to a later flush.
+Result<void> Generation::carry(const Unflushed& unflushed) {
+  carried_bytes_ += unflushed.redo.bytes.size();  // also should it fail: then the overlay has them
+  rewriting_flushes_ = unflushed.words.empty() ? rewriting_flushes_ + 1 : 0;
+  if (backlog_) backlog_->carried();
+  const std::vector<RedoBlock> redo = unflushed.redo.entries();
+  return append({.runs = unflushed.words, .redo = redo});
+}
+
+Result<void> Generation::sync_overlay() {
+  const uint64_t mark = backlog_ ? backlog_->mark() : 0;
+  if (auto synced = overlay_->sync(); !synced.ok()) {
+    Error error = poison(std::move(synced.error()));  // first: a process that dies now has told it
+    put_carried_back();
+    return error;
+  }
+  if (backlog_) backlog_->settled(mark);
+  return {};
+}
+
+Result<void> Generation::append(const JournalEntry& entry) {
+  if (entry.empty()) return {};
+  TRY(settle(journal_->append(entry)));
+  if (entry.overlay_synced) carried_bytes_ = 0;
+  return {};
+}
+
+Result<void> Generation::settle(Result<void> journaled) {
+  if (journaled.ok()) return journaled;
+  if (journaled.error().fault == Fault::kPoisoned) return poison(std::move(journaled.error()));
+  // No sync failed: the map still has everything, and the next flush writes a whole new journal.
+  journal_.reset();
+  return journaled;
+}
+
+Error Generation::poison(Error error) {
   map_->poison();
   error.fault = Fault::kPoisoned;
   error.context +=

@@ -8,7 +8,8 @@
 // is lost. The power fails: what the last completed flush() covered is there; of the rest, each
 // block holds an older or a newer acknowledged content, whole (the device writes aligned 4 KiB
 // whole). Order within flush(): read the changed words, sync the overlay, append them to the
-// journal.
+// journal. A flush of a few blocks appends their bytes too and leaves the overlay to a later one:
+// one sync instead of two, of a file that needs no new space (docs/decisions/0013).
 //
 // write(), zero() and the reading calls are safe from any thread; the caller keeps writes of one
 // block that must not mix apart (block_locks.h). A failed sync poisons the generation for good.
@@ -28,6 +29,7 @@
 #include "index/flush_group.h"
 #include "index/live_map.h"
 #include "index/map_journal.h"
+#include "index/redo_buffer.h"
 #include "index/write_behind.h"
 
 namespace casdisk {
@@ -84,6 +86,10 @@ class Generation {
 
   // Everything written or zeroed before the call survives a power cut. Concurrent calls share work.
   Result<void> flush();
+  // The same, and the overlay itself is synced: its bytes are those of the device, and an error of
+  // the device is known. For who seals them or leaves them. One call at a time, while nobody
+  // writes.
+  Result<void> flush_overlay();
 
   // A write is inside from enter() to leave(); drain() returns when nobody is.
   void enter();
@@ -104,18 +110,36 @@ class Generation {
   Result<void> create_overlay();
   Result<void> open_overlay();
   Result<void> recover_from_journal(const MountProof& proof);
+  Result<void> redo_block(const RedoBlock& redo);
+  void put_carried_back();
   Error poisoned_before() const;
   Result<MountProof> mount_proof() const;
   Result<void> reserve(uint64_t first_block, uint64_t block_count);
   bool takes_space(const WritePiece& piece) const;
+  Result<void> write_overlay(std::span<WritePiece> pieces);
+  Result<bool> write_captured(std::span<WritePiece> pieces);
+  void mark_data(std::span<const WritePiece> pieces);
   void mark(uint64_t chunk, BlockMask mask, BlockState state);
   void mark_zero_chunks(uint64_t first, uint64_t count);
   void note_changed(uint64_t first, uint64_t count);
   std::vector<WordRun> take_changed();
   std::vector<WordRun> all_runs() const;
+  // What changed since the last flush.
+  struct Unflushed {
+    std::vector<WordRun> words;
+    RedoBuffer::Blocks redo;
+    bool overlay_dirty = false;  // by writes that are not in `redo`, too
+  };
+  enum class Words { kChanged, kAll };
+  Unflushed take_unflushed(Words words);
+  bool pays_to_carry(const Unflushed& unflushed) const;
   Result<void> flush_now();
-  Result<void> write_journal(std::span<const WordRun> runs, bool whole);
-  Result<void> poison(Error error);
+  Result<void> carry(const Unflushed& unflushed);
+  Result<void> sync_overlay();
+  Result<void> append(const JournalEntry& entry);
+  Result<void> replace_journal(std::span<const WordRun> runs);
+  Result<void> settle(Result<void> journaled);
+  Error poison(Error error);
   JournalHeader new_journal_header() const;
 
   // Fixed after construction.
@@ -129,10 +153,17 @@ class Generation {
 
   std::atomic<bool> overlay_dirty_ = false;
   std::atomic<bool> can_punch_ = true;
+  std::atomic<bool> may_carry_ = true;  // false during flush_overlay()
 
   // Touched by one flush at a time.
   std::unique_ptr<MapJournal> journal_;  // null: the next flush writes a whole new one
   uint64_t rewrite_at_bytes_ = 0;
+  uint64_t carried_bytes_ = 0;      // of blocks, by the journal and since the overlay was synced
+  unsigned rewriting_flushes_ = 0;  // that carried, one after the other, blocks with no new word
+
+  // Held over a captured write's store to the overlay, its copy and its marks. Taken before mutex_.
+  std::mutex redo_mutex_;
+  RedoBuffer redo_;  // guarded by redo_mutex_
 
   // Guarded by mutex_: changes of the map, and which they were.
   mutable std::mutex mutex_;

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
-#include "index/block_state.h"
 #include "index/generation.h"
 #include "index/live_map.h"
 #include "index/map_journal.h"
+#include "index/store_format.h"
 #include "index/tree.h"
 
 namespace casdisk {
@@ -42,12 +42,7 @@ class Checker {
     }
     // Not of this boot and mount: the journal alone counts.
     const std::string journal = Generation::file_name(generation.number, "journal");
-    auto replayed =
-        MapJournal::replay(directory_, journal, generation.number, chunk_count,
-                           [&](const WordRun& run) -> Result<void> {
-                             if (is_valid(run.word)) return {};
-                             return Error{Fault::kDamaged, 0, journal + ": an impossible state"};
-                           });
+    auto replayed = MapJournal::replay(directory_, journal, generation.number, chunk_count, {});
     if (!replayed.ok()) {
       found_.problems.push_back(describe(replayed.error()) +
                                 "; what was written and not sealed cannot be told from it");
@@ -99,7 +94,7 @@ Result<UnsealedCheck> check_once(Store& store, const HeadRecord& head) {
   TRY_ASSIGN(auto directory, store.disk_directory(head.uid, false));
   if (!directory) {
     found.problems.push_back(
-        fmt::format("its directory {}/disks/{:08x} is missing", store.path(), head.uid));
+        fmt::format("its directory {}/disks/{} is missing", store.path(), uid_name(head.uid)));
     return found;
   }
   Checker checker(store, *directory, found);

@@ -46,9 +46,11 @@ Result<void> Generation::create_overlay() {
 
 void Generation::start_write_behind() {
   if (place_.write_behind == nullptr) return;
-  backlog_ = std::make_unique<WriteBehind::Backlog>(
-      *place_.write_behind, *overlay_,
-      [this](Error error) { flush_group_.fail(poison(std::move(error)).error()); });
+  backlog_ =
+      std::make_unique<WriteBehind::Backlog>(*place_.write_behind, *overlay_, [this](Error error) {
+        flush_group_.fail(poison(std::move(error)));
+        put_carried_back();
+      });
 }
 
 // Its size was synced before a head named it: another one means that something else changed it.
@@ -62,11 +64,12 @@ Result<void> Generation::open_overlay() {
                            overlay_->path(), present, overlay_bytes(size_bytes_))};
 }
 
-Result<void> Generation::write_journal(std::span<const WordRun> runs, bool whole) {
-  if (!whole) return journal_->append(runs);
+// REQUIRES: the overlay is synced, with all that `runs` call data.
+Result<void> Generation::replace_journal(std::span<const WordRun> runs) {
   TRY_ASSIGN(journal_, MapJournal::replace(*place_.directory, file_name(number_, "journal"),
                                            new_journal_header(), runs));
   rewrite_at_bytes_ = std::max(kRewriteJournalBytes, 4 * journal_->size_bytes());
+  carried_bytes_ = 0;
   return {};
 }
 
@@ -84,7 +87,7 @@ Result<void> Generation::create_files() {
              LiveMap::create(*place_.directory, file_name(number_, "map"), number_, chunk_count_));
   TRY_ASSIGN(MountProof proof, mount_proof());
   map_->validate(proof);
-  return write_journal({}, true);  // syncs the directory last
+  return replace_journal({});  // syncs the directory last
 }
 
 Result<std::shared_ptr<Generation>> Generation::recover(const GenerationPlace& place,
@@ -119,21 +122,47 @@ Error Generation::poisoned_before() const {
                            overlay_->path())};
 }
 
-// Only what is in the journal is known to be whole. Blocks that it does not name count as clean.
+// Only what is in the journal is known to be whole. Blocks that it does not name count as clean;
+// those that it carries may be missing in the overlay, or be newer there than what was flushed.
 Result<void> Generation::recover_from_journal(const MountProof& proof) {
   TRY_ASSIGN(map_,
              LiveMap::create(*place_.directory, file_name(number_, "map"), number_, chunk_count_));
+  bool has_redone = false;
+  auto apply = [&](const WordRun& run) -> Result<void> {
+    TRY(map_->reserve(run.first, run.count));
+    for (uint32_t i = 0; i < run.count; i++) map_->set(run.first + i, run.word);
+    return {};
+  };
+  auto redo = [&](const RedoBlock& block) -> Result<void> {
+    has_redone = true;
+    return redo_block(block);
+  };
   TRY(MapJournal::replay(*place_.directory, file_name(number_, "journal"), number_, chunk_count_,
-                         [&](const WordRun& run) -> Result<void> {
-                           TRY(map_->reserve(run.first, run.count));
-                           for (uint32_t i = 0; i < run.count; i++)
-                             map_->set(run.first + i, run.word);
-                           return {};
-                         }));
+                         {apply, redo}));
+  // The journal that carries the blocks goes only when the overlay has them.
+  if (has_redone) TRY(overlay_->sync());
   // A new log id: records that were cut off can never become part of this journal again.
-  TRY(write_journal(all_runs(), true));
+  TRY(replace_journal(all_runs()));
   map_->validate(proof);
   return {};
+}
+
+// The device did not take pages of the overlay, and they may be gone. What was flushed of them is
+// in the journal still, and is put back for those who read. Should this fail too: accepting the
+// disk redoes it.
+void Generation::put_carried_back() {
+  auto redo = [this](const RedoBlock& block) { return redo_block(block); };
+  (void)MapJournal::replay(*place_.directory, file_name(number_, "journal"), number_, chunk_count_,
+                           {{}, redo})
+      .ok();
+}
+
+Result<void> Generation::redo_block(const RedoBlock& redo) {
+  const uint64_t offset = redo.block * kBlockBytes;
+  if (offset < overlay_bytes(size_bytes_)) return overlay_->write(offset, redo.bytes);
+  return Error{Fault::kDamaged, 0,
+               fmt::format("{}: block {} lies beyond the overlay's {} bytes",
+                           file_name(number_, "journal"), redo.block, overlay_bytes(size_bytes_))};
 }
 
 Result<void> Generation::remove(Directory& directory, uint64_t number) {

@@ -1,17 +1,21 @@
 #include "index/head_note.h"
 
+#include <fmt/format.h>
+
 #include "cas/crc32c.h"
+#include "cas/os/replace_file.h"
 
 namespace casdisk {
 namespace {
 
 constexpr std::string_view kFile = "head";
-constexpr std::string_view kTemporary = "head.new";
 constexpr uint32_t kMagic = 0x4E484443;  // "CDHN"
 constexpr uint32_t kVersion = 1;
 constexpr size_t kMaxNoteBytes = size_t(8) << 20;  // a head with all the labels it may have: 2 MiB
 
-Error damaged(std::string what) { return Error{Fault::kDamaged, 0, "head note: " + what}; }
+Error damaged(std::string_view what) {
+  return Error{Fault::kDamaged, 0, fmt::format("head note: {}", what)};
+}
 
 }  // namespace
 
@@ -52,13 +56,7 @@ Result<HeadNote> decode_head_note(std::span<const std::byte> bytes) {
 }
 
 Result<void> write_head_note(Directory& disk_directory, const HeadNote& note) {
-  const Bytes bytes = encode(note);
-  TRY_ASSIGN(auto file, disk_directory.open(kTemporary, OpenMode::kCreateAny));
-  TRY(file->resize(0));
-  TRY(file->write(0, bytes));
-  TRY(file->sync());
-  TRY(disk_directory.rename(kTemporary, kFile));
-  return disk_directory.sync();
+  return replace_file(disk_directory, kFile, encode(note));
 }
 
 Result<std::optional<HeadNote>> read_head_note(Directory& disk_directory) {

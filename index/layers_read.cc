@@ -22,6 +22,82 @@ struct ChunkPart {
   std::span<std::byte> into;
 };
 
+Error unreadable(Error error) {
+  if (means_damage(error)) error.context += "; `casdisk verify` names all that is damaged";
+  return missing_is_damage(std::move(error));
+}
+
+Result<void> fetch_part(const Layers& layers, const ChunkPart& part) {
+  auto done = layers.chunks->read_chunk(part.id, part.offset_in_chunk, part.into);
+  if (!done.ok()) return unreadable(std::move(done.error()));
+  return done;
+}
+
+// The short way, without a plan and what it allocates: a request inside one chunk that one
+// generation, the tree, the fallback's table or zeros answer as a whole. kNeedsPlan: it is none,
+// and nothing is read.
+enum class ShortRead { kDone, kNeedsPlan };
+
+// A chunk of the store, or zeros.
+Result<ShortRead> read_entry(const Layers& layers, const Entry& entry, uint64_t offset,
+                             std::span<std::byte> into) {
+  if (entry.state == EntryState::kId) {
+    TRY(fetch_part(layers, {entry.id, uint32_t(offset % kChunkBytes), into}));
+  } else {
+    std::fill(into.begin(), into.end(), std::byte(0));
+  }
+  return ShortRead::kDone;
+}
+
+// What the store has of the fallback already; the file itself is read by a plan.
+// REQUIRES: absent from the tree, begins below the fallback's limit.
+Result<ShortRead> read_taken_in(const Layers& layers, uint64_t offset, std::span<std::byte> into) {
+  if (offset + into.size() > layers.fallback_limit_bytes) return ShortRead::kNeedsPlan;
+  const PinnedTree table = layers.fallback->table();
+  TRY_ASSIGN(const Entry entry, lookup(*layers.chunks, table.tree, offset / kChunkBytes));
+  if (entry.state == EntryState::kAbsent) return ShortRead::kNeedsPlan;
+  return read_entry(layers, entry, offset, into);
+}
+
+// REQUIRES: clean in every generation.
+Result<ShortRead> read_sealed(const Layers& layers, uint64_t offset, std::span<std::byte> into) {
+  TRY_ASSIGN(const Entry entry, lookup(*layers.chunks, layers.tree, offset / kChunkBytes));
+  if (entry.state == EntryState::kAbsent && offset < layers.fallback_limit_bytes) {
+    return read_taken_in(layers, offset, into);
+  }
+  return read_entry(layers, entry, offset, into);
+}
+
+// Of the chunk that both bytes lie in.
+BlockMask blocks_between(uint64_t first_byte, uint64_t last_byte) {
+  const auto first = uint32_t(first_byte / kBlockBytes % kBlocksPerChunk);
+  const auto last = uint32_t(last_byte / kBlockBytes % kBlocksPerChunk);
+  return blocks_mask(first, last - first + 1);
+}
+
+// REQUIRES: `into` is not empty.
+Result<ShortRead> read_short(const Layers& layers, uint64_t offset, std::span<std::byte> into) {
+  const uint64_t chunk = offset / kChunkBytes, last_byte = offset + into.size() - 1;
+  if (last_byte / kChunkBytes != chunk) return ShortRead::kNeedsPlan;
+  for (const auto& generation : layers.generations) {
+    const ChunkWord word = generation->word(chunk);
+    if (word == kAllClean) continue;
+    const BlockMask asked = blocks_between(offset, last_byte);
+    const BlockMask data = data_blocks(word) & asked, zero = zero_blocks(word) & asked;
+    if (data == asked) {
+      const ReadPiece piece{&generation->overlay(), offset, into};
+      TRY(layers.file_system->read({&piece, 1}));
+      return ShortRead::kDone;
+    }
+    if (zero == asked) {
+      std::fill(into.begin(), into.end(), std::byte(0));
+      return ShortRead::kDone;
+    }
+    if ((data | zero) != 0) return ShortRead::kNeedsPlan;
+  }
+  return read_sealed(layers, offset, into);
+}
+
 class ReadPlan {
  public:
   explicit ReadPlan(const Layers& layers) : layers_(layers) {}
@@ -167,31 +243,31 @@ Result<void> ReadPlan::place_absent(uint64_t offset, std::span<std::byte> into) 
   return placed;
 }
 
+// Parts of one chunk, between its dirty blocks, follow each other: it is fetched once. As a whole,
+// also where a few blocks are wanted: a seal, which comes this way, gives what it reads a new hash.
 Result<void> ReadPlan::fetch_chunks() {
   std::vector<ChunkId> ids;
-  for (size_t first = 0; first < chunk_parts_.size(); first += kChunksPerFetch) {
-    auto parts = std::span(chunk_parts_)
-                     .subspan(first, std::min(kChunksPerFetch, chunk_parts_.size() - first));
+  for (auto part = chunk_parts_.begin(); part != chunk_parts_.end();) {
     ids.clear();
-    for (const ChunkPart& part : parts) ids.push_back(part.id);
-    auto fetched = layers_.chunks->get_many(ids);
-    if (!fetched.ok()) {
-      if (means_damage(fetched.error())) {
-        fetched.error().context += "; `casdisk verify` names all that is damaged";
-      }
-      return missing_is_damage(std::move(fetched.error()));
+    auto end = part;
+    for (; end != chunk_parts_.end(); ++end) {
+      if (!ids.empty() && end->id == ids.back()) continue;
+      if (ids.size() == kChunksPerFetch) break;
+      ids.push_back(end->id);
     }
-    const std::vector<Object>& objects = fetched.value();
-    for (size_t i = 0; i < parts.size(); i++) {
-      if (objects[i]->size() != kChunkBytes) {
-        return Error{Fault::kDamaged, 0,
-                     "object " + to_hex(parts[i].id) + " stands for a chunk and is none"};
-      }
-      auto from = std::span(*objects[i]).subspan(parts[i].offset_in_chunk, parts[i].into.size());
-      std::copy(from.begin(), from.end(), parts[i].into.begin());
+    auto fetched = layers_.chunks->get_many(ids);
+    if (!fetched.ok()) return unreadable(std::move(fetched.error()));
+    for (auto object = fetched.value().begin(); part != end; ++part) {
+      if (part->id != ids[size_t(object - fetched.value().begin())]) ++object;
+      TRY(copy_of_chunk(part->id, **object, part->offset_in_chunk, part->into));
     }
   }
   return {};
+}
+
+Result<void> resolve(const Layers& layers, uint64_t offset, std::span<std::byte> into) {
+  TRY_ASSIGN(const ShortRead done, read_short(layers, offset, into));
+  return done == ShortRead::kDone ? Result<void>() : ReadPlan(layers).run(offset, into);
 }
 
 }  // namespace
@@ -199,7 +275,7 @@ Result<void> ReadPlan::fetch_chunks() {
 Result<void> read_layers(const Layers& layers, uint64_t offset, std::span<std::byte> into) {
   CHECK(offset <= layers.size_bytes && into.size() <= layers.size_bytes - offset);
   if (into.empty()) return {};
-  auto read = ReadPlan(layers).run(offset, into);
+  auto read = resolve(layers, offset, into);
   if (read.ok() || !layers.fallback) return read;
   TRY_ASSIGN(bool refreshed, layers.fallback->refresh());
   return refreshed ? ReadPlan(layers).run(offset, into) : read;

@@ -2,11 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "cas/os/replace_file.h"
+
 namespace casdisk {
 namespace {
 
 constexpr std::string_view kFile = "losses";
-constexpr std::string_view kTemporary = "losses.new";
 constexpr size_t kMaxLines = 20'000;
 constexpr std::string_view kAbout =
     "# What `casdisk repair` could not mend. Reading these ranges fails; `casdisk repair --from "
@@ -18,7 +19,7 @@ constexpr std::string_view kAbout =
 std::string losses_text(const VerifyReport& report) {
   std::string text(kAbout);
   size_t line_count = 0;
-  const auto add = [&](std::string line) {
+  const auto add = [&](const std::string& line) {
     if (line_count++ < kMaxLines) text += line + "\n";
   };
   for (const VolumeDamage& volume : report.volumes) {
@@ -51,13 +52,7 @@ Result<void> note_losses(Store& store, const VerifyReport& report, bool is_of_on
     return directory->sync();
   }
   if (is_of_one_volume && directory->open(kFile, OpenMode::kRead).ok()) return {};
-  const std::string text = losses_text(report);
-  TRY_ASSIGN(auto file, directory->open(kTemporary, OpenMode::kCreateAny));
-  TRY(file->resize(0));
-  TRY(file->write(0, as_bytes(text)));
-  TRY(file->sync());
-  TRY(directory->rename(kTemporary, kFile));
-  return directory->sync();
+  return replace_file(*directory, kFile, as_bytes(losses_text(report)));
 }
 
 Result<std::optional<std::string>> noted_losses(Store& store) {

@@ -23,14 +23,19 @@ class MapJournal {
                                                      const JournalHeader& header,
                                                      std::span<const WordRun> runs);
 
-  // Calls `apply` for every run of every whole record, in order. Fault::kDamaged when the header is
-  // not that of this generation. Changes nothing.
+  struct Replay {
+    std::function<Result<void>(const WordRun&)> apply;   // empty: nobody wants the runs
+    std::function<Result<void>(const RedoBlock&)> redo;  // empty: nobody wants the blocks
+  };
+  // Calls `apply` for every run of every whole record, in order, and `redo` for every block that
+  // the overlay may lack: those after the last record that says it was synced. Fault::kDamaged when
+  // the header is not that of this generation. Changes nothing.
   static Result<void> replay(Directory& directory, const std::string& name, uint64_t generation,
-                             uint64_t chunk_count,
-                             const std::function<Result<void>(const WordRun&)>& apply);
+                             uint64_t chunk_count, const Replay& replay);
 
-  // Durable on success. On an error nothing may be appended any more.
-  Result<void> append(std::span<const WordRun> runs);
+  // Durable on success. On an error nothing may be appended any more. Blocks need all of their
+  // entry in one record: REQUIRES at most kMaxRunsPerRecord runs beside them.
+  Result<void> append(const JournalEntry& entry);
 
   // Bytes in use, the header included.
   uint64_t size_bytes() const { return position_; }
@@ -38,7 +43,7 @@ class MapJournal {
  private:
   MapJournal(std::unique_ptr<File> file, const JournalHeader& header)
       : file_(std::move(file)), header_(header) {}
-  Result<void> write_records(std::span<const WordRun> runs);
+  Result<void> write_records(JournalEntry entry);
   Result<void> write_ahead(uint64_t needed_until);
 
   std::unique_ptr<File> file_;

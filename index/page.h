@@ -41,7 +41,16 @@ struct Page {
 // REQUIRES: not all entries absent, not all zero (such a page collapses into its parent's entry).
 Bytes encode_page(const Page& page);
 
-// PageView: entries read straight from encoded bytes, without unpacking the page.
+// The entry of one slot, read straight from the encoded bytes of a page: for a lookup, whose bytes
+// were checked against their hash. Checks what this entry rests on and no more: the header, that
+// the slot is not both zero and an id, that the id lies inside `bytes`. Where that fails it is
+// kDamaged with the words of PageView::parse. What parse accepts this reads as PageView::entry
+// does; a page that is wrong elsewhere may have entries that can be read.
+// REQUIRES: slot < kPageEntries.
+Result<Entry> entry_of_page(std::span<const std::byte> bytes, uint8_t level, uint32_t slot);
+
+// PageView: entries of a page that is checked as a whole, without unpacking it: for whoever judges,
+// copies or covers pages.
 class PageView {
  public:
   // kDamaged unless `bytes` is the canonical encoding of a page of that level. The view points into

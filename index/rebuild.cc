@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <chrono>
 #include <filesystem>
 #include <mutex>
 #include <set>
@@ -21,8 +19,6 @@
 
 namespace casdisk {
 namespace {
-
-constexpr uint64_t kLocationsMapBytes = uint64_t(64) << 30;
 
 ChunkId id_in(std::span<const std::byte> bytes) {
   ChunkId id;
@@ -57,7 +53,7 @@ class Rebuilder {
     if (std::filesystem::exists(path_ + "/" + name + "/data.mdb", failure))
       return path_ + "/" + name;
     for (unsigned i = last_lost(name); i > 0; i--) {
-      const std::string lost = fmt::format("{}/{}.lost-{}", path_, name, i);
+      std::string lost = fmt::format("{}/{}.lost-{}", path_, name, i);
       if (std::filesystem::exists(lost + "/data.mdb", failure)) return lost;
     }
     return path_ + "/" + name;
@@ -118,8 +114,9 @@ class Rebuilder {
     };
     TRY_ASSIGN(remains_.heads_are_complete, scope("D", [&](auto key, auto value) {
                  auto head = decode_head(value);
-                 if (head.ok()) remains_.heads.emplace(text_in(key), std::move(head).value());
-                 return head.ok();
+                 if (!head.ok()) return false;
+                 remains_.heads.emplace(text_in(key), std::move(head).value());
+                 return true;
                }));
     TRY_ASSIGN(remains_.names_are_complete, scope("N", [&](auto key, auto value) {
                  if (key.size() <= 8 || value.size() != 32) return false;
@@ -168,7 +165,7 @@ class Rebuilder {
     {
       SystemMachine machine;
       TRY_ASSIGN(auto table, LocationTable::open(machine, path_ + "/locations.new",
-                                                 {kLocationsMapBytes, nullptr}));
+                                                 {LocalStoreOptions().map_bytes, nullptr}));
       TRY_ASSIGN(const LocationRebuild found,
                  rebuild_locations(*packs, table.get(), scan_options()));
       report_.pack_count = found.pack_count;
@@ -191,14 +188,12 @@ class Rebuilder {
       if (tree.root.state != EntryState::kId) return true;
       return page_under(*chunks, tree.root, levels_for(tree.chunk_count) - 1).ok();
     };
-    remains_.now_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                          std::chrono::system_clock::now().time_since_epoch())
-                          .count();
+    remains_.now_ns = SystemMachine().now_ns();
     RebuiltCatalog rebuilt = rebuild_catalog(std::move(remains_));
     TRY(begin_new("meta"));
     {
       TRY_ASSIGN(auto environment,
-                 LmdbEnvironment::open(path_ + "/meta.new", {kMetaMapBytes, nullptr}));
+                 LmdbEnvironment::open(path_ + "/meta.new", {.map_bytes = kMetaMapBytes}));
       TRY(fill_catalog(Catalog(*environment), rebuilt));
     }
     TRY(keep_orphans_aside(rebuilt.orphans));
@@ -213,17 +208,16 @@ class Rebuilder {
     TRY_ASSIGN(auto disks, store_->open_directory("disks"));
     TRY_ASSIGN(const auto names, disks->list());
     for (const std::string& name : names) {
-      uint64_t uid = 0;
-      const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), uid, 16);
-      if (error != std::errc() || fmt::format("{:08x}", uid) != name) continue;
-      remains_.directories.insert(uid);
+      const auto uid = uid_from_name(name);
+      if (!uid) continue;
+      remains_.directories.insert(*uid);
       TRY_ASSIGN(auto directory, disks->open_directory(name));
       auto note = read_head_note(*directory);
       if (!note.ok()) {
         report_.said.push_back(fmt::format("disks/{}: {}", name, describe(note.error())));
       } else if (note.value() && has_generations(*directory, note.value()->head)) {
         TRY(add_newer_generations(*directory, note.value()->head));
-        remains_.notes.emplace(uid, std::move(*note.value()));
+        remains_.notes.emplace(*uid, std::move(*note.value()));
       }
     }
     return {};
@@ -233,7 +227,8 @@ class Rebuilder {
   // be written.
   bool has_generations(Directory& directory, const HeadRecord& head) {
     return std::ranges::all_of(head.generations, [&](const HeadGeneration& generation) {
-      return directory.open(fmt::format("{:08x}.overlay", generation.number), OpenMode::kRead).ok();
+      return directory.open(Generation::file_name(generation.number, "overlay"), OpenMode::kRead)
+          .ok();
     });
   }
 
@@ -259,7 +254,7 @@ class Rebuilder {
   Result<void> keep_orphans_aside(std::span<const uint64_t> orphans) {
     TRY_ASSIGN(auto disks, store_->open_directory("disks"));
     for (const uint64_t uid : orphans) {
-      const std::string name = fmt::format("{:08x}", uid), lost = "lost-" + name;
+      const std::string name = uid_name(uid), lost = "lost-" + name;
       TRY(disks->rename(name, lost));
       report_.kept_aside.push_back(fmt::format("{}/disks/{}", path_, lost));
       report_.said.push_back(fmt::format(

@@ -65,7 +65,7 @@ class ImageFilter : public ChunkStore {
     if (kind != ObjectKind::kPage) return id;
     if (!dry_run_) return chunks_.put(kind, bytes);
     std::lock_guard lock(mutex_);
-    pages_.emplace(id, std::make_shared<const Bytes>(bytes.begin(), bytes.end()));
+    pages_.emplace(id, std::make_shared<const ObjectContent>(bytes.begin(), bytes.end()));
     return id;
   }
   Result<Object> get(const ChunkId& id) override {

@@ -42,6 +42,7 @@ std::vector<RetentionVerdict> retained(std::vector<RetentionCandidate> checkpoin
     return std::tie(a.time_ns, a.name) > std::tie(b.time_ns, b.name);
   });
   std::vector<RetentionVerdict> verdicts;
+  verdicts.reserve(checkpoints.size());
   for (RetentionCandidate& checkpoint : checkpoints) {
     verdicts.push_back({std::move(checkpoint), {}});
   }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 
 #include "cas/os/parallel.h"
 #include "index/store_format.h"
@@ -13,17 +12,6 @@ namespace casdisk {
 namespace {
 
 constexpr std::string_view kTrialPrefix = "size-";
-
-// What LMDB cannot read can be made anew.
-template <typename T>
-Result<T> or_rebuild(Result<T> opened) {
-  if (!opened.ok() && opened.error().fault == Fault::kDamaged) {
-    opened.error().context += "; `casdisk repair --rebuild` makes it anew from the packs";
-  }
-  return opened;
-}
-
-std::string uid_name(uint64_t uid) { return fmt::format("{:08x}", uid); }
 
 }  // namespace
 
@@ -64,11 +52,11 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreO
   chunk_options.needs_sessions = true;
   chunk_options.codec = store->codec_;
   chunk_options.cache_bytes = options.cache_bytes;
-  TRY_ASSIGN(store->chunks_,
-             or_rebuild(LocalStore::open(*store->file_system_, path, chunk_options)));
+  TRY_ASSIGN(store->chunks_, LocalStore::open(*store->file_system_, path, chunk_options));
   TRY(check_catalog_exists(*store->directory_));
-  TRY_ASSIGN(store->meta_, or_rebuild(store->machine_->open_environment(
-                               path + "/meta", {kMetaMapBytes, make_room_with(reserve)})));
+  TRY_ASSIGN(store->meta_,
+             store->machine_->open_environment(
+                 path + "/meta", {kMetaMapBytes, make_room_with(reserve), kRebuildTable}));
   store->catalog_ = std::make_unique<Catalog>(*store->meta_);
   TRY_ASSIGN(store->views_, Views::open(*store->machine_, *store->directory_, reserve,
                                         fmt::format("{:016x}", store->random())));
@@ -137,17 +125,16 @@ Result<void> Store::remove_orphans() {
   }));
   for (const std::string& name : names) {
     if (name.starts_with(kTrialPrefix)) (void)disks->remove(name).ok();
-    uint64_t uid = 0;
-    auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), uid, 16);
-    if (error != std::errc() || uid_name(uid) != name) continue;
+    const auto uid = uid_from_name(name);
+    if (!uid) continue;
     if (std::any_of(heads.begin(), heads.end(),
-                    [&](const NamedHead& named) { return named.head.uid == uid; })) {
+                    [&](const NamedHead& named) { return named.head.uid == *uid; })) {
       continue;
     }
-    auto held = lease("in the way", uid);
+    auto held = lease("in the way", *uid);
     if (!held.ok()) continue;  // still in use
-    TRY(remove_disk_directory(uid));
-    drop_lease_file(uid);
+    TRY(remove_disk_directory(*uid));
+    drop_lease_file(*uid);
   }
   return {};
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cas/local_store.h"
+#include "cas/os/replace_file.h"
 #include "index/catalog.h"
 
 namespace casdisk {
@@ -28,7 +29,7 @@ Error no_store(const std::string& path) {
 // An empty catalog is a file all the same, so that a lost one can be told from it.
 Result<void> make_catalog(Machine& machine, Directory& store) {
   TRY_ASSIGN(auto environment,
-             machine.open_environment(store.path() + "/meta", {kMetaMapBytes, {}}));
+             machine.open_environment(store.path() + "/meta", {.map_bytes = kMetaMapBytes}));
   Catalog catalog(*environment);
   TRY(catalog.update([](CatalogWriter& writer) { return writer.begin_uids(); }));
   TRY_ASSIGN(auto meta, store.open_directory("meta"));
@@ -59,6 +60,15 @@ Result<bool> has_environment(Directory& store, std::string_view name) {
 }
 
 }  // namespace
+
+std::string uid_name(uint64_t uid) { return fmt::format("{:08x}", uid); }
+
+std::optional<uint64_t> uid_from_name(const std::string& name) {
+  uint64_t uid = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), uid, 16);
+  if (error != std::errc() || uid_name(uid) != name) return std::nullopt;
+  return uid;
+}
 
 std::string encode_store_format(Codec codec) {
   return fmt::format("{}{}{}{}\n", kBeforeFormat, kStoreFormat, kBeforeCodec, codec_name(codec));
@@ -143,12 +153,7 @@ Result<void> make_store_directory(FileSystem& file_system, Machine& machine,
   for (std::string_view name : kDirectories) TRY(directory->make_directory(name));
   TRY(make_catalog(machine, *directory));
   TRY(make_location_table(machine, *directory));
-  TRY_ASSIGN(auto file, directory->open("format.new", OpenMode::kCreateAny));
-  TRY(file->resize(0));
-  TRY(file->write(0, as_bytes(encode_store_format(codec))));
-  TRY(file->sync());
-  TRY(directory->rename("format.new", "format"));
-  return directory->sync();
+  return replace_file(*directory, "format", as_bytes(encode_store_format(codec)));
 }
 
 Result<Codec> read_store_format(FileSystem& file_system, const std::string& path) {

@@ -1,8 +1,11 @@
-// The `format` file of a store: what a directory is, in one line a person can read.
+// A store as a directory: its `format` file, which says what it is in one line that a person can
+// read, and what else must be there.
 //
 //   casdisk store, format 1, codec zstd
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,6 +18,11 @@ namespace casdisk {
 inline constexpr unsigned kStoreFormat = 1;
 
 inline constexpr uint64_t kMetaMapBytes = uint64_t(16) << 30;  // address space of the catalog
+
+// What a disk's directory in disks/, and its file in leases/, are called, and back: nothing for
+// other names.
+std::string uid_name(uint64_t uid);
+std::optional<uint64_t> uid_from_name(const std::string& name);
 
 // The line, with its newline. Decoding understands that and nothing else: kDamaged for what is no
 // such line, kUnsupported for one of another format.
@@ -34,8 +42,8 @@ Result<void> make_store_directory(FileSystem& file_system, Machine& machine,
 // like leftovers.
 Result<void> check_catalog_exists(Directory& store);
 
-// kDamaged when there are packs and no table that says what lies where in them: an empty one would
-// make every object look missing.
+// kDamaged when the location table's file is gone: an empty one would make every object look
+// missing.
 Result<void> check_table_exists(Directory& store);
 
 // The codec that the store's objects are written with.

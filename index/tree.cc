@@ -86,12 +86,19 @@ Result<void> walk(ChunkStore& store, const Tree& tree, uint64_t first, uint64_t 
 }
 
 Result<Entry> lookup(ChunkStore& store, const Tree& tree, uint64_t chunk) {
-  Entry found;
-  TRY(walk(store, tree, chunk, 1, [&](const EntryRun& run) {
-    found = run.entry;
-    return true;
-  }));
-  return found;
+  if (chunk >= tree.chunk_count) return Entry::absent();
+  Entry entry = tree.root;
+  for (uint32_t level = levels_for(tree.chunk_count); level > 0;) {
+    if (entry.state != EntryState::kId) return entry;
+    level--;
+    auto object = store.get(entry.id);
+    if (!object.ok()) return in_page(std::move(object.error()), entry.id, level);
+    auto found = entry_of_page(*object.value(), uint8_t(level),
+                               uint32_t(chunk / entry_span(level) % kPageEntries));
+    if (!found.ok()) return in_page(std::move(found.error()), entry.id, level);
+    entry = found.value();
+  }
+  return entry;
 }
 
 }  // namespace casdisk

@@ -45,6 +45,8 @@ struct EntryRun {
 Result<void> walk(ChunkStore& store, const Tree& tree, uint64_t first, uint64_t count,
                   const std::function<bool(const EntryRun&)>& visit);
 
+// The entry of one chunk: as walk() finds it, with its errors, but of each page only what the
+// answer rests on is checked (entry_of_page).
 Result<Entry> lookup(ChunkStore& store, const Tree& tree, uint64_t chunk);
 
 struct Change {

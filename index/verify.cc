@@ -124,11 +124,11 @@ class Verifier {
     });
   }
 
-  static bool is_of_kind(const Bytes& object, std::optional<ObjectKind> kind) {
+  static bool is_of_kind(std::span<const std::byte> object, std::optional<ObjectKind> kind) {
     return kind != ObjectKind::kChunk || object.size() == kChunkBytes;
   }
 
-  Result<void> in_tasks(size_t count, const std::function<Result<void>(size_t)>& body) {
+  Result<void> in_tasks(size_t count, const std::function<Result<void>(size_t)>& body) const {
     const size_t tasks = (count + kObjectsPerTask - 1) / kObjectsPerTask;
     return parallel_for(tasks, options_.threads, [&](size_t task) -> Result<void> {
       const size_t end = std::min(count, (task + 1) * kObjectsPerTask);
@@ -224,7 +224,8 @@ class Verifier {
     if (!roots.ok()) return std::move(roots.error());
     // Tables first: those who use them have lost what they have.
     auto& all = roots.value().roots;
-    std::ranges::stable_partition(all, [](const auto& root) { return bool(root.is_table_of); });
+    std::stable_partition(all.begin(), all.end(),
+                          [](const auto& root) { return bool(root.is_table_of); });
     DamageMapOptions map_options;
     map_options.is_bad = [this](const ChunkId& id) { return bad_.contains(id); };
     map_options.read_page = [this](const ChunkId& id) { return chunks_.get(id); };

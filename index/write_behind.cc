@@ -109,7 +109,7 @@ void WriteBehind::Backlog::write_out() {
     return;
   }
   settled(until);
-  write_behind_.learn(bytes, Clock::now() - begin);
+  if (is_sample_.exchange(true)) write_behind_.learn(bytes, Clock::now() - begin);
 }
 
 }  // namespace casdisk

@@ -79,6 +79,10 @@ class WriteBehind::Backlog {
   // Bytes were just written to the file.
   void wrote(uint64_t bytes);
 
+  // A flush did without a sync of the file: the kernel may write it out meanwhile, so the time that
+  // the next write-out takes says nothing of the device.
+  void carried() { is_sample_ = false; }
+
   // From now on nobody waits, until as many calls say so: somebody waits for the writers.
   void let_through(bool on);
 
@@ -110,6 +114,7 @@ class WriteBehind::Backlog {
   std::atomic<uint64_t> written_bytes_ = 0;
   std::atomic<bool> is_wanted_ = false;  // in the queue, or about to be
   std::atomic<bool> has_failed_ = false;
+  std::atomic<bool> is_sample_ = true;
   // Guarded by the WriteBehind's mutex.
   unsigned let_through_ = 0;
 };

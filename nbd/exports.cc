@@ -94,18 +94,21 @@ Result<VolumeName> Exports::chosen(const std::string& name) const {
   }
   TRY_ASSIGN(VolumeName parsed, parse_volume_name(name));
   if (!only_) return parsed;
-  return Error{
-      Fault::kNotFound, 0,
-      fmt::format("export {:?} is not served here: this server has {} alone", name, only_->text())};
+  // Which one that is, not everybody may know.
+  return Error{Fault::kNotFound, 0,
+               fmt::format("export {:?} is not served here: this server has one alone", name)};
 }
 
-Result<std::string> Exports::default_name() const {
-  if (only_) return only_->text();
+Result<std::string> Exports::default_name(const DiskFilter& shown) const {
+  if (only_ && shown(only_->disk)) return only_->text();
   std::vector<NamedHead> heads;
-  TRY(store_->catalog().view([&](CatalogReader& reader) -> Result<void> {
-    TRY_ASSIGN(heads, reader.heads());
-    return {};
-  }));
+  if (!only_) {
+    TRY(store_->catalog().view([&](CatalogReader& reader) -> Result<void> {
+      TRY_ASSIGN(heads, reader.heads());
+      return {};
+    }));
+  }
+  std::erase_if(heads, [&](const NamedHead& head) { return !shown(head.name); });
   if (heads.size() == 1) return heads[0].name;
   return Error{Fault::kInvalid, 0,
                fmt::format("the client named no export, and this server has {}: name one, as in "
@@ -160,7 +163,7 @@ Result<void> Exports::open_volume(Slot& slot, const VolumeName& name) {
 // looking at a disk must be cheap.
 void Exports::close_volume(Slot& slot) {
   if (slot.volume && slot.written.exchange(false)) {
-    auto flushed = slot.volume->flush();
+    auto flushed = slot.disk ? slot.disk->flush_overlays() : slot.volume->flush();
     if (!flushed.ok()) store_->log(describe(flushed.error()));
   }
   slot.disk.reset();
@@ -183,12 +186,12 @@ void Exports::leave(Slot& slot, User user) {
   if (--slot.users == 0) slots_.erase(slot.name);
 }
 
-Result<std::vector<ExportLine>> Exports::list() const {
+Result<std::vector<ExportLine>> Exports::list(const DiskFilter& shown) const {
   std::vector<ExportLine> disks, checkpoints;
   TRY(store_->catalog().view([&](CatalogReader& reader) -> Result<void> {
     TRY_ASSIGN(auto heads, reader.heads());
     for (const auto& [disk, head] : heads) {
-      if (only_ && only_->disk != disk) continue;
+      if ((only_ && only_->disk != disk) || !shown(disk)) continue;
       if (disks.size() + checkpoints.size() >= kMaxListedExports) break;
       TRY_ASSIGN(auto named, reader.checkpoints(head.uid));
       disks.push_back({disk, describe_disk(head, named.size())});

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -35,6 +36,10 @@ struct ExportLine {
   std::string name;
   std::string description;  // "10G disk, 3 checkpoints"
 };
+
+// Which disks somebody may know of; their checkpoints go with them.
+using DiskFilter = std::function<bool(const std::string& disk)>;
+inline bool every_disk(const std::string&) { return true; }
 
 // Lists end here: NBD clients and nbdkit (10,000) have limits too.
 inline constexpr size_t kMaxListedExports = 8192;
@@ -66,6 +71,10 @@ class Exports {
     RequestGate& gate() const;
     size_t client_count() const;
 
+    // For one who may only look. Call it before anybody else has the handle.
+    void forbid_writing() { may_write_ = false; }
+    bool may_write() const { return may_write_ && volume().is_writable(); }
+
     // A client's request begins; it may have to wait.
     void begin_request() { gate().enter(waiting_count_); }
     const std::atomic<unsigned>& waiting_count() const { return waiting_count_; }
@@ -74,6 +83,7 @@ class Exports {
     Exports& exports_;
     std::shared_ptr<Slot> slot_;
     const User user_;
+    bool may_write_ = true;
     std::atomic<unsigned> waiting_count_ = 0;
   };
 
@@ -84,10 +94,10 @@ class Exports {
   ~Exports();
 
   // Disks first, then checkpoints, each by name; at most kMaxListedExports.
-  Result<std::vector<ExportLine>> list() const;
-  // The export that "" means: the one that is offered alone or the store's only disk. kInvalid when
-  // there is a choice.
-  Result<std::string> default_name() const;
+  Result<std::vector<ExportLine>> list(const DiskFilter& shown = every_disk) const;
+  // The export that "" means: the one that is offered alone or the only disk that is shown.
+  // kInvalid when there is a choice, or nothing to choose from.
+  Result<std::string> default_name(const DiskFilter& shown = every_disk) const;
   // kInvalid for a name that no disk can have, kNotFound for one that none has or that is not
   // offered.
   Result<std::unique_ptr<Handle>> open_export(const std::string& name, User user = User::kClient);

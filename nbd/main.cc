@@ -8,8 +8,9 @@
 #include <new>
 #include <string_view>
 
-#include "nbd/cli/commands.h"
+#include "nbd/cli/command_table.h"
 #include "nbd/cli/exit.h"
+#include "nbd/cli/kv_commands.h"
 
 namespace casdisk {
 namespace {
@@ -39,48 +40,41 @@ constexpr Command kCommands[] = {
     {"repair", "bring back what is damaged, or say what is lost", repair_syntax, run_repair},
     {"doctor", "look whether machine and store are in order", doctor_syntax, run_doctor},
     {"ingest", "take all of a disk's fallback into the store", ingest_syntax, run_ingest},
+    {"kv", "look at and change key-value stores", nullptr, nullptr, kv_commands},
+    {"report", "tell Azure's host how the machine's making went", report_syntax, run_report},
+    {"user", "say who may use the disks of a guarded store", nullptr, nullptr, user_commands},
+    {"token", "make tokens that stand for a user", nullptr, nullptr, token_commands},
     {"accept", "use a disk again whose sync failed", accept_syntax, run_accept},
 };
 
-const Command* find_command(const std::string& name) {
-  auto found = std::find_if(std::begin(kCommands), std::end(kCommands),
-                            [&](const Command& command) { return command.name == name; });
-  return found == std::end(kCommands) ? nullptr : found;
-}
-
 std::string overview() {
-  std::string text =
-      "casdisk: content-addressed virtual disks over NBD\n\n"
-      "usage: casdisk COMMAND [ARGUMENT...] [OPTION...]\n\ncommands:\n";
-  for (const Command& command : kCommands) {
-    text += fmt::format("  {:<12}{}\n", command.name, command.summary);
-  }
-  text += "\nof every command:\n" + options_text(global_options());
-  return text + "\n`casdisk COMMAND --help` says more.\n";
+  return "casdisk: content-addressed virtual disks over NBD\n\n"
+         "usage: casdisk COMMAND [ARGUMENT...] [OPTION...]\n\n" +
+         commands_text(kCommands) + "\n`casdisk COMMAND --help` says more.\n";
 }
 
-Error unknown_command(const std::string& name) {
-  std::vector<std::string> names;
-  for (const Command& command : kCommands) names.push_back(command.name);
-  auto meant = closest(name, names);
-  return Error{Fault::kInvalid, 0,
-               fmt::format("unknown command {:?}{}; `casdisk --help` lists them", name,
-                           meant ? ", did you mean " + *meant + "?" : "")};
+Result<int> answer_help(Console& console, const std::string& text) {
+  console.answer(text, {{"help", text}});
+  return kExitDone;
 }
 
 Result<int> run(const CommandLine& line, Console& console) {
-  const Command* command = find_command(line.command);
-  if (command == nullptr) return unknown_command(line.command);
-  Syntax syntax = command->syntax();
-  TRY_ASSIGN(Arguments arguments, parse_arguments(command->name, syntax, line.words));
+  TRY_ASSIGN(const ChosenCommand chosen, choose_command(kCommands, line));
+  const Command& command = *chosen.command;
+  const Syntax syntax = command.parts == nullptr ? command.syntax() : Syntax();
+  TRY_ASSIGN(Arguments arguments, parse_arguments(chosen.name, syntax, chosen.words));
+  if (command.parts != nullptr) {
+    if (arguments.has("help")) return answer_help(console, parts_text(command));
+    return Error{Fault::kInvalid, 0,
+                 fmt::format("{}: which command of it? `casdisk {} --help` lists them", chosen.name,
+                             chosen.name)};
+  }
   if (arguments.has("help")) {
-    std::string text = help_text(command->name, command->summary, syntax);
-    console.answer(text, {{"help", text}});
-    return kExitDone;
+    return answer_help(console, help_text(chosen.name, command.summary, syntax));
   }
   TRY_ASSIGN(GlobalOptions options, global_options_of(arguments));
   Session session(options, console);
-  return command->run(session, arguments);
+  return command.run(session, arguments);
 }
 
 // Words that are answered without a command.
@@ -93,16 +87,16 @@ Result<int> run_without_command(const CommandLine& line, Console& console) {
     return kExitDone;
   }
   if (given("--help") || given("-h")) {
-    console.answer(overview(), {{"help", overview()}});
-    return kExitDone;
+    return answer_help(console, overview());
   }
   TRY(parse_arguments("COMMAND", {}, line.words));
   return Error{Fault::kInvalid, 0, "no command given; `casdisk --help` lists them"};
 }
 
 int run_all(std::vector<std::string> words) {
+  const auto options_end = std::find(words.begin(), words.end(), "--");
   auto given = [&](const char* word) {
-    return std::find(words.begin(), words.end(), word) != words.end();
+    return std::find(words.begin(), options_end, word) != options_end;
   };
   Console console({given("--json"), given("--quiet")});
   CommandLine line = split_command(std::move(words));

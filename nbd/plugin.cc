@@ -14,12 +14,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
 #include <utility>
 
+#include "nbd/auth/hidden_tokens.h"
 #include "nbd/default_store.h"
 #include "nbd/plugin_config.h"
 #include "nbd/service.h"
@@ -36,6 +36,8 @@ constexpr uint32_t kLargestRequestBytes = uint32_t(32) << 20;
 
 PluginConfig config;
 ExportsOptions exports_options;
+AccessSettings records;
+std::string psk_file;
 std::unique_ptr<Service> service;  // from after_fork to cleanup
 
 // --- Failures -------------------------------------------------------------------------------
@@ -45,8 +47,10 @@ int errno_of(const Error& error) {
   if (error.os_error == EROFS) return EROFS;
   switch (error.fault) {
     case Fault::kInvalid:
+    case Fault::kTooLarge:
       return EINVAL;
     case Fault::kNoSpace:
+    case Fault::kLimit:
       return ENOSPC;
     default:
       return EIO;
@@ -54,7 +58,7 @@ int errno_of(const Error& error) {
 }
 
 void report(const Error& error) {
-  nbdkit_error("%s", describe(error).c_str());
+  nbdkit_error("%s", with_tokens_hidden(describe(error)).c_str());
   nbdkit_set_error(errno_of(error));
 }
 
@@ -87,8 +91,10 @@ Volume& volume_of(void* handle) { return client_of(handle).volume(); }
 
 Result<Volume*> volume_to_write(void* handle) {
   Volume& volume = client_of(handle).volume_to_write();
-  if (volume.is_writable()) return &volume;
-  return Error{Fault::kInvalid, EROFS, volume.name() + " is a checkpoint: fork it to write"};
+  if (client_of(handle).may_write()) return &volume;
+  return Error{Fault::kInvalid, EROFS,
+               volume.is_writable() ? volume.name() + " may not be written by this client"
+                                    : volume.name() + " is a checkpoint: fork it to write"};
 }
 
 // --- Before the fork ------------------------------------------------------------------------
@@ -103,16 +109,15 @@ int configure(const char* key, const char* value) {
   return guard([&] { return set_parameter(config, key, value); });
 }
 
-// The store's path is made absolute here: after the fork nbdkit is in "/".
+// Paths are made absolute here: after the fork nbdkit is in "/".
 int config_complete() {
   return guard([]() -> Result<void> {
     if (config.store.empty()) {
       TRY_ASSIGN(config.store, default_store_path(StoreEnvironment::of_this_process()));
     }
-    std::error_code failure;
-    auto absolute = std::filesystem::absolute(config.store, failure);
-    if (failure) return os_error(failure.value(), config.store);
-    exports_options.store_path = absolute.string();
+    TRY_ASSIGN(exports_options.store_path, absolute_path(config.store));
+    TRY_ASSIGN(records, access_of(config, exports_options.store_path));
+    TRY_ASSIGN(psk_file, absolute_path(config.psk_file));
     exports_options.store.io = config.io;
     exports_options.store.cache_bytes = config.cache_bytes;
     exports_options.store.log = [](const std::string& line) { nbdkit_error("%s", line.c_str()); };
@@ -124,14 +129,18 @@ int config_complete() {
 // Whatever the user must see is found out here. Nothing stays open: LMDB, threads and rings do not
 // survive a fork.
 int get_ready() {
-  return guard([] { return Exports::check(exports_options); });
+  return guard([]() -> Result<void> {
+    TRY(Exports::check(exports_options));
+    TRY(Access::check(records));
+    return {};
+  });
 }
 
 // --- After the fork -------------------------------------------------------------------------
 
 int after_fork() {
   return guard([]() -> Result<void> {
-    TRY_ASSIGN(service, Service::start(exports_options, config.sealing));
+    TRY_ASSIGN(service, Service::start(exports_options, config.sealing, records, psk_file));
     return {};
   });
 }
@@ -140,23 +149,9 @@ void cleanup() { service.reset(); }
 
 // --- Handshake ------------------------------------------------------------------------------
 
-int list_exports(int, int, nbdkit_exports* list) {
-  return guard([&]() -> Result<void> {
-    TRY_ASSIGN(auto lines, service->exports().list());
-    for (const ExportLine& line : lines) {
-      if (nbdkit_add_export(list, line.name.c_str(), line.description.c_str()) != 0) {
-        return Error{Fault::kIo, 0, "the list of exports"};
-      }
-    }
-    return {};
-  });
-}
-
-const char* default_export(int, int) {
-  return guard<const char*>(nullptr, []() -> Result<const char*> {
-    TRY_ASSIGN(std::string name, service->exports().default_name());
-    return nbdkit_strdup_intern(name.c_str());
-  });
+// Comes before TLS, so it is time for the file of its keys.
+int preconnect(int) {
+  return guard([] { return service->psk_refresh().refresh(); });
 }
 
 ClientPeer peer_of_connection() {
@@ -169,12 +164,42 @@ ClientPeer peer_of_connection() {
   return peer;
 }
 
+// As nbdkit knows it; on a Unix socket the uid says who it is, elsewhere nothing does.
+Peer peer_of_client() {
+  const ClientPeer client = peer_of_connection();
+  Peer peer;
+  peer.address = ip_address_text(client.address, client.address_bytes);
+  if (client.address.ss_family != AF_UNIX) return peer;
+  const int64_t uid = nbdkit_peer_uid();
+  if (uid >= 0) peer.uid = uid_t(uid);
+  return peer;
+}
+
+int list_exports(int, int, nbdkit_exports* list) {
+  return guard([&]() -> Result<void> {
+    TRY_ASSIGN(auto lines, service->client_exports().list(peer_of_client()));
+    for (const ExportLine& line : lines) {
+      if (nbdkit_add_export(list, line.name.c_str(), line.description.c_str()) != 0) {
+        return Error{Fault::kIo, 0, "the list of exports"};
+      }
+    }
+    return {};
+  });
+}
+
+const char* default_export(int, int) {
+  return guard<const char*>(nullptr, []() -> Result<const char*> {
+    TRY_ASSIGN(std::string name, service->client_exports().default_name(peer_of_client()));
+    return nbdkit_strdup_intern(name.c_str());
+  });
+}
+
 // nbdkit opens an export once for each NBD_OPT_INFO and NBD_OPT_GO.
 void* open(int) {
   return guard<void*>(nullptr, []() -> Result<void*> {
     const char* name = nbdkit_export_name();
     if (name == nullptr) return Error{Fault::kIo, 0, "the export's name"};
-    TRY_ASSIGN(auto handle, service->exports().open_export(name));
+    TRY_ASSIGN(auto handle, service->client_exports().open(peer_of_client(), name));
     service->sockets().add(handle.get(), handle->name(), peer_of_connection(),
                            handle->waiting_count());
     return static_cast<void*>(handle.release());
@@ -204,7 +229,7 @@ int block_size(void*, uint32_t* minimum, uint32_t* preferred, uint32_t* maximum)
   return 0;
 }
 
-int can_write(void* handle) { return volume_of(handle).is_writable(); }
+int can_write(void* handle) { return client_of(handle).may_write(); }
 int can_fua(void*) { return NBDKIT_FUA_NATIVE; }
 int can_cache(void*) { return NBDKIT_CACHE_NATIVE; }
 int yes(void*) { return 1; }
@@ -302,6 +327,7 @@ nbdkit_plugin make_plugin() {
   plugin.get_ready = get_ready;
   plugin.after_fork = after_fork;
   plugin.cleanup = cleanup;
+  plugin.preconnect = preconnect;
   plugin.list_exports = list_exports;
   plugin.default_export = default_export;
   plugin.export_description = export_description;

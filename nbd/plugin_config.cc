@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <filesystem>
 
 #include "nbd/size_text.h"
 
@@ -23,6 +24,11 @@ const char* const kPluginConfigHelp =
     "                        background, 0 for no limit. (default: 4G)\n"
     "seal-idle=SECONDS       Seal a disk that nobody has written to for so long, 0 for\n"
     "                        never. (default: 30)\n"
+    "access=URL              The records of users and tokens: lmdb:DIR, rocksdb:DIR,\n"
+    "                        redis://HOST, etcd://HOST. (default: $CASDISK_ACCESS, else\n"
+    "                        lmdb:STORE/access, once `casdisk user add` has made it)\n"
+    "psk-file=PATH           The file that --tls-psk names: written anew from those\n"
+    "                        records before each handshake.\n"
     "\n"
     "A disk has one writer: while this server has it open, other servers are told \"busy\",\n"
     "and `casdisk` asks this one for what it needs. `casdisk serve` runs this plugin and restarts "
@@ -32,7 +38,32 @@ namespace {
 
 Error invalid(std::string context) { return Error{Fault::kInvalid, 0, std::move(context)}; }
 
+// "lmdb:DIR" with DIR absolute; what is no path of this machine stays as it is.
+Result<std::string> absolute_kv_url(const std::string& url) {
+  for (const std::string& scheme : {std::string("lmdb:"), std::string("rocksdb:")}) {
+    if (!url.starts_with(scheme)) continue;
+    TRY_ASSIGN(const std::string path, absolute_path(url.substr(scheme.size())));
+    return scheme + path;
+  }
+  return url;
+}
+
 }  // namespace
+
+Result<std::string> absolute_path(const std::string& path) {
+  if (path.empty()) return path;
+  std::error_code failure;
+  auto absolute = std::filesystem::absolute(path, failure);
+  if (failure) return os_error(failure.value(), path);
+  return absolute.lexically_normal().string();
+}
+
+Result<AccessSettings> access_of(const PluginConfig& config, const std::string& store_path) {
+  AccessSettings settings = access_settings(store_path, config.access_url);
+  TRY_ASSIGN(settings.url, absolute_kv_url(settings.url));
+  TRY_ASSIGN(settings.key_path, absolute_path(settings.key_path));
+  return settings;
+}
 
 Result<uint64_t> parse_cache_size(std::string_view value, std::string_view what) {
   TRY_ASSIGN(uint64_t bytes, parse_size(value, what));
@@ -74,10 +105,16 @@ Result<void> set_parameter(PluginConfig& config, std::string_view key, std::stri
     TRY_ASSIGN(config.sealing.overlay_limit_bytes, parse_overlay_limit(value, "overlay-limit="));
   } else if (key == "seal-idle") {
     TRY_ASSIGN(config.sealing.idle, parse_idle_time(value, "seal-idle="));
+  } else if (key == "access") {
+    if (value.empty()) return invalid("access= is empty: give a URL, as lmdb:DIR");
+    config.access_url = value;
+  } else if (key == "psk-file") {
+    if (value.empty()) return invalid("psk-file= is empty: give the path that --tls-psk has");
+    config.psk_file = value;
   } else {
     return invalid(fmt::format(
         "unknown parameter {:?}: casdisk takes store=DIR, disk=NAME[@CHECKPOINT], cache=SIZE, "
-        "io=auto|uring|posix, overlay-limit=SIZE and seal-idle=SECONDS",
+        "io=auto|uring|posix, overlay-limit=SIZE, seal-idle=SECONDS, access=URL and psk-file=PATH",
         key));
   }
   return {};

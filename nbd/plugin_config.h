@@ -9,6 +9,7 @@
 #include "cas/os/file_system.h"
 #include "cas/os/result.h"
 #include "index/names.h"
+#include "nbd/auth/access_settings.h"
 #include "nbd/background_seal.h"
 
 namespace casdisk {
@@ -19,6 +20,8 @@ struct PluginConfig {
   uint64_t cache_bytes = uint64_t(64) << 20;
   IoChoice io = IoChoice::kAuto;
   BackgroundSealOptions sealing;
+  std::string access_url;  // as given; empty: $CASDISK_ACCESS, else the store's own records
+  std::string psk_file;    // as given; empty: none
 };
 
 // The least and the most that a cache may have: some index pages with their chunks, and 1 TiB.
@@ -38,6 +41,13 @@ Result<std::chrono::seconds> parse_idle_time(std::string_view value, std::string
 // Takes one key=value into `config`. kInvalid says what is wrong and what would be right; `config`
 // is as before then.
 Result<void> set_parameter(PluginConfig& config, std::string_view key, std::string_view value);
+
+// As the process sees it now; "" stays.
+Result<std::string> absolute_path(const std::string& path);
+
+// Where the records of users and tokens are, wherever the process goes afterwards: paths are made
+// absolute. `store_path` is.
+Result<AccessSettings> access_of(const PluginConfig& config, const std::string& store_path);
 
 // The text under "nbdkit casdisk --help".
 extern const char* const kPluginConfigHelp;

@@ -1,3 +1,6 @@
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
 #include <memory>
 
 #include "bench/micro/small_maps.h"
@@ -32,8 +35,8 @@ struct Chunks {
     options.cache_bytes = cache_bytes;
     options.machine = &machine;
     store = must(LocalStore::open(files, directory.path(), options));
-    for (size_t i = 0; i < kChunks; i++) {
-      ids.push_back(must(store->put(ObjectKind::kChunk, chunk(i))));
+    for (size_t number = 0; number < kChunks; number++) {
+      ids.push_back(must(store->put(ObjectKind::kChunk, chunk(number))));
     }
     must(store->sync());
     for (const ChunkId& id : ids) must(store->get(id));
@@ -54,8 +57,44 @@ Workload hash() {
           kChunkBytes};
 }
 
+// What no chunk's way costs less than.
+Workload copy() {
+  Workload workload = {"copy_64k",
+                       [] {
+                         auto from = std::make_shared<std::vector<Bytes>>();
+                         for (uint64_t i = 0; i < 8; i++) from->push_back(chunk(i));
+                         return [from, to = std::make_shared<Bytes>(kChunkBytes),
+                                 i = size_t(0)]() mutable {
+                           std::ranges::copy((*from)[i++ % from->size()], to->begin());
+                           benchmark::ClobberMemory();
+                         };
+                       },
+                       kChunkBytes};
+  workload.is_counted = false;
+  return workload;
+}
+
+Workload decompression() {
+  return {"decompress_zstd",
+          [] {
+            auto stored = std::make_shared<Bytes>(*compress(Codec::kZstd, chunk(1)));
+            return [stored, plain = std::make_shared<Bytes>(kChunkBytes)] {
+              must(decompress(Codec::kZstd, *stored, *plain));
+            };
+          },
+          kChunkBytes};
+}
+
+// Of many chunks in turn: one alone would be learned by heart.
 Workload compression(const std::string& name, Codec codec) {
-  return {name, [codec] { return [codec, bytes = chunk(1)] { (void)compress(codec, bytes); }; },
+  return {name,
+          [codec] {
+            auto chunks = std::make_shared<std::vector<Bytes>>();
+            for (uint64_t i = 0; i < 64; i++) chunks->push_back(chunk(i));
+            return [codec, chunks, i = size_t(0)]() mutable {
+              (void)compress(codec, (*chunks)[i++ % chunks->size()]);
+            };
+          },
           kChunkBytes};
 }
 
@@ -73,6 +112,19 @@ Workload pack_get(const std::string& name, Codec codec) {
             return [chunks] { CHECK(chunks->store->get(chunks->next()).ok()); };
           },
           kChunkBytes};
+}
+
+// 4 KiB of a raw chunk that is not in the cache.
+Workload pack_read_block() {
+  return {"pack_read_block",
+          [] {
+            auto chunks = std::make_shared<Chunks>(Codec::kNone, uint64_t(16) << 20);
+            return [chunks, block = std::make_shared<Bytes>(kBlockBytes)] {
+              const auto offset = uint32_t(chunks->i * 5 % kBlocksPerChunk) * kBlockBytes;
+              CHECK(chunks->store->read_chunk(chunks->next(), offset, *block).ok());
+            };
+          },
+          kBlockBytes};
 }
 
 // What it appends is known already after the first round, so each put gets a number of its own.
@@ -133,13 +185,16 @@ Workload location_lookup() {
 }  // namespace
 
 std::vector<Workload> chunk_workloads() {
-  return {hash(),
+  return {copy(),
+          hash(),
+          decompression(),
           compression("compress_zstd", Codec::kZstd),
           compression("compress_lz4", Codec::kLz4),
           cache_hit(),
           location_lookup(),
           pack_get("pack_get_raw", Codec::kNone),
           pack_get("pack_get_zstd", Codec::kZstd),
+          pack_read_block(),
           pack_put(),
           put_known()};
 }

@@ -26,12 +26,14 @@ struct WrittenDisk {
     store = must(Store::open(directory.path(), options));
     must(create_disk(*store, "d", CreateOptions{kDiskBytes, {}}));
     disk = must(Disk::open(*store, "d", {}));
-    for (uint64_t i = 0; i < kRegionBlocks; i++) {
-      must(disk->write(i * kBlockBytes, random_bytes(i, kBlockBytes)));
+    for (uint64_t block = 0; block < kRegionBlocks; block++) {
+      must(disk->write(block * kBlockBytes, random_bytes(block, kBlockBytes)));
     }
     must(disk->flush());
     if (sealed) must(disk->seal_all(1, no_progress));
-    for (uint64_t i = 0; i < kRegionBlocks; i++) must(disk->read(i * kBlockBytes, buffer));
+    for (uint64_t block = 0; block < kRegionBlocks; block++) {
+      must(disk->read(block * kBlockBytes, buffer));
+    }
   }
   // Offsets that jump about, each block once in a round.
   uint64_t next_offset() { return i++ * 1597 % kRegionBlocks * kBlockBytes; }
@@ -68,18 +70,23 @@ Workload disk_rewrite() {
 }
 
 Workload disk_write_and_flush() {
-  Workload workload = disk_rewrite();
-  workload.name = "disk_write_4k_and_flush";
-  workload.is_counted = false;
-  workload.prepare = [] {
-    auto written = std::make_shared<WrittenDisk>(false);
-    return [written] {
-      CHECK(written->disk->write(written->next_offset(), written->buffer).ok());
-      CHECK(written->disk->flush().ok());
-    };
-  };
-  return workload;
+  return {"disk_write_4k_and_flush",
+          [] {
+            auto written = std::make_shared<WrittenDisk>(false);
+            return [written] {
+              CHECK(written->disk->write(written->next_offset(), written->buffer).ok());
+              CHECK(written->disk->flush().ok());
+            };
+          },
+          kBlockBytes, false};
 }
+
+// A directory of its own.
+struct Scratch {
+  TemporaryDirectory place;
+  PosixFileSystem files;
+  std::unique_ptr<Directory> directory = must(files.open_directory(place.path()));
+};
 
 Workload page_lookup() {
   return {"page_lookup", [] {
@@ -95,15 +102,11 @@ Workload page_lookup() {
 
 Workload dirty_map() {
   return {"dirty_map_word", [] {
-            struct Map {
-              TemporaryDirectory place;
-              PosixFileSystem files;
-              std::unique_ptr<Directory> directory;
+            struct Map : Scratch {
               std::unique_ptr<LiveMap> map;
               uint64_t i = 0;
             };
             auto made = std::make_shared<Map>();
-            made->directory = must(made->files.open_directory(made->place.path()));
             made->map = must(LiveMap::create(*made->directory, "map", 1, chunks_for(kDiskBytes)));
             must(made->map->reserve(0, kRegionBlocks));
             return [made] {
@@ -117,19 +120,15 @@ Workload dirty_map() {
 Workload journal_append() {
   return {"journal_append",
           [] {
-            struct Journal {
-              TemporaryDirectory place;
-              PosixFileSystem files;
-              std::unique_ptr<Directory> directory;
+            struct Journal : Scratch {
               std::unique_ptr<MapJournal> journal;
               std::vector<WordRun> runs;
             };
             auto made = std::make_shared<Journal>();
-            made->directory = must(made->files.open_directory(made->place.path()));
             for (uint64_t i = 0; i < kChunksPerRun; i++) made->runs.push_back({i * 7, 1, kAllData});
             made->journal = must(MapJournal::replace(*made->directory, "journal",
                                                      {1, 1, chunks_for(kDiskBytes)}, made->runs));
-            return [made] { CHECK(made->journal->append(made->runs).ok()); };
+            return [made] { CHECK(made->journal->append({.runs = made->runs}).ok()); };
           },
           0, false};
 }

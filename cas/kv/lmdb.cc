@@ -69,6 +69,10 @@ class SharedEnvironment : public LmdbEnvironment {
   }
   Result<void> catch_up() override { return environment_.catch_up(); }
   Result<LmdbInfo> info() override { return environment_.info(); }
+  Result<void> copy_to(const std::string& directory) override {
+    return environment_.copy_to(directory);
+  }
+  Result<void> compact() override { return environment_.compact(); }
 
  private:
   // Fixed after construction.
@@ -77,7 +81,15 @@ class SharedEnvironment : public LmdbEnvironment {
   const std::function<bool()> make_room_;
 };
 
+Error unsupported() { return Error{Fault::kUnsupported, 0, "not in this environment"}; }
+
 }  // namespace
+
+Result<std::span<const std::byte>> LmdbReader::note() { return unsupported(); }
+Result<void> LmdbWriter::put_note(std::span<const std::byte>) { return unsupported(); }
+Result<void> LmdbWriter::clear() { return unsupported(); }
+Result<void> LmdbEnvironment::copy_to(const std::string&) { return unsupported(); }
+Result<void> LmdbEnvironment::compact() { return unsupported(); }
 
 Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::open(const std::string& directory,
                                                                const LmdbOptions& options) {

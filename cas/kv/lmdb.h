@@ -19,11 +19,24 @@
 
 namespace casdisk {
 
+enum class LmdbSync {
+  kEachCommit,  // a commit survives the power
+  // Commits survive this process alone; a power cut may leave an environment that is damaged.
+  // Closing it syncs.
+  kAtClose,
+};
+
 struct LmdbOptions {
   uint64_t map_bytes = uint64_t(1) << 30;  // the most that it can hold; address space, not memory
   // Called when a full file system has stopped an update: true when it should be tried once more.
   // The body then runs again, on a new transaction. Each handle on an environment has its own.
   std::function<bool()> make_room = nullptr;
+  std::string remedy = {};  // what errors of damage advise
+  // The keys are in a table of their own, beside which there is a note (LmdbReader::note). An
+  // environment that holds something else is refused then, kInvalid, and left as it is.
+  bool has_note = false;
+  bool may_make_table = true;  // with has_note; else an environment without the table is kInvalid
+  LmdbSync sync = LmdbSync::kEachCommit;
 };
 
 // Values are valid until the transaction ends, or until the next put or remove in it.
@@ -41,6 +54,9 @@ class LmdbReader {
 
   // How many keys there are. Costs nothing.
   virtual Result<uint64_t> count() = 0;
+
+  // With LmdbOptions::has_note: what put_note() put there, at first nothing.
+  virtual Result<std::span<const std::byte>> note();
 };
 
 class LmdbWriter : public LmdbReader {
@@ -49,6 +65,11 @@ class LmdbWriter : public LmdbReader {
   virtual Result<void> put(std::span<const std::byte> key, std::span<const std::byte> value) = 0;
   // False when there was no such key.
   virtual Result<bool> remove(std::span<const std::byte> key) = 0;
+
+  // With LmdbOptions::has_note. A note costs nothing beside a change of the keys.
+  virtual Result<void> put_note(std::span<const std::byte> bytes);
+  // Removes all keys.
+  virtual Result<void> clear();
 };
 
 struct LmdbInfo {
@@ -76,6 +97,14 @@ class LmdbEnvironment {
 
   // Frees the slots of readers that died, too.
   virtual Result<LmdbInfo> info() = 0;
+
+  // A consistent copy in a new directory: durable, or not there. kExists where something is.
+  virtual Result<void> copy_to(const std::string& directory);
+
+  // Writes the data file anew without what is free, and puts it in the old one's place. Needs room
+  // for both. Whoever dies in between, one of the two is there, whole. Transactions of this process
+  // wait. kBusy while another process has the environment open: it would go on with the old file.
+  virtual Result<void> compact();
 };
 
 }  // namespace casdisk

@@ -63,7 +63,7 @@ class Sender {
   ::prctl(PR_SET_DUMPABLE, 0);  // that it may die is why it is there
   for (const int death : {SIGBUS, SIGSEGV, SIGABRT}) std::signal(death, SIG_DFL);
   Sender sender(descriptor);
-  auto environment = LmdbEnvironment::open(directory, {uint64_t(64) << 30, nullptr});
+  auto environment = LmdbEnvironment::open(directory, {.map_bytes = uint64_t(64) << 30});
   if (!environment.ok()) ::_exit(2);
   auto read = environment.value()->view([&](LmdbReader& reader) {
     return reader.scan(prefix, {}, [&](auto key, auto value) {

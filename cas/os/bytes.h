@@ -4,6 +4,7 @@
 // memory access, and checks once at its own end.
 #pragma once
 
+#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -17,20 +18,32 @@ namespace casdisk {
 
 using Bytes = std::vector<std::byte>;
 
+// One store or load each where the machine is little-endian itself.
 template <std::unsigned_integral T>
 void store_le(std::byte* to, T value) {
+  if constexpr (std::endian::native == std::endian::little) {
+    std::memcpy(to, &value, sizeof(T));
+    return;
+  }
   for (size_t i = 0; i < sizeof(T); i++) to[i] = std::byte(uint8_t(value >> (8 * i)));
 }
 
 template <std::unsigned_integral T>
 T load_le(const std::byte* from) {
   T value = 0;
+  if constexpr (std::endian::native == std::endian::little) {
+    std::memcpy(&value, from, sizeof(T));
+    return value;
+  }
   for (size_t i = 0; i < sizeof(T); i++) value |= T(T(uint8_t(from[i])) << (8 * i));
   return value;
 }
 
 class ByteWriter {
  public:
+  ByteWriter() = default;
+  explicit ByteWriter(size_t expected_bytes) { bytes_.reserve(expected_bytes); }
+
   template <std::unsigned_integral T>
   ByteWriter& number(T value) {
     size_t at = bytes_.size();

@@ -56,6 +56,13 @@ Error os_error(int error_number, std::string context) {
     case ENOSYS:
       fault = Fault::kUnsupported;
       break;
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ETIMEDOUT:
+      fault = Fault::kUnavailable;
+      break;
     default:
       break;
   }

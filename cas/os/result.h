@@ -5,6 +5,7 @@
 // production: it prints the broken condition and aborts.
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -25,12 +26,18 @@ enum class Fault {
   kPoisoned,     // an earlier sync failed; nothing may be promised any more
   kUnsupported,  // the file system or the kernel cannot do this
   kDiffers,      // a comparison found a difference
+  kConflict,     // what a change was conditional on does not hold (any more); nothing was changed
+  kTooLarge,     // beyond a limit of size: `max` and `actual` say which
+  kLimit,        // as many as there may be, `max`; or as many tries
+  kUnavailable,  // a server does not answer, or not now; the same request may succeed later
 };
 
 struct Error {
   Fault fault = Fault::kIo;
   int os_error = 0;     // errno, or 0 where the system had no part in it
   std::string context;  // what failed, with which object, and what to do about it
+  uint64_t max = 0;     // of kTooLarge and kLimit: what is allowed
+  uint64_t actual = 0;  // and what it was
 };
 
 template <typename T>

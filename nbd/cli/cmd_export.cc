@@ -6,6 +6,7 @@
 
 #include "index/attachment.h"
 #include "index/export_image.h"
+#include "nbd/auth/hidden_tokens.h"
 #include "nbd/cli/catalog.h"
 #include "nbd/cli/commands.h"
 #include "nbd/cli/format.h"
@@ -100,10 +101,11 @@ Result<int> run_export(Session& session, const Arguments& arguments) {
     seconds = bar.elapsed_seconds();
   }
   if (to == "-") return 0;
-  session.console().answer(fmt::format("exported {} to {}: {}, {}\n", name.text(), to,
+  const std::string shown_to = with_tokens_hidden(to);
+  session.console().answer(fmt::format("exported {} to {}: {}, {}\n", name.text(), shown_to,
                                        human_bytes(size_bytes), human_duration(seconds)),
                            {{"source", name.text()},
-                            {"destination", to},
+                            {"destination", shown_to},
                             {"size_bytes", size_bytes},
                             {"seconds", seconds}});
   return 0;

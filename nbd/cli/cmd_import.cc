@@ -3,6 +3,7 @@
 
 #include "index/checkpoint_view.h"
 #include "index/import_image.h"
+#include "nbd/auth/hidden_tokens.h"
 #include "nbd/cli/catalog.h"
 #include "nbd/cli/commands.h"
 #include "nbd/cli/format.h"
@@ -46,7 +47,7 @@ Syntax import_syntax() {
 
 Result<int> run_import(Session& session, const Arguments& arguments) {
   const std::string& source = arguments.positional(0);
-  const std::string from = source == "-" ? "stdin" : source;
+  const std::string from = source == "-" ? "stdin" : with_tokens_hidden(source);
   TRY_ASSIGN(std::string name, disk_name(arguments.positional(1)));
   TRY_ASSIGN(unsigned threads, threads_of(arguments));
   TRY_ASSIGN(Store * store, session.store());

@@ -1,6 +1,7 @@
 // casdisk serve: what it takes; serve.h does it.
 #include <fmt/format.h>
 
+#include "nbd/cli/access_session.h"
 #include "nbd/cli/commands.h"
 #include "nbd/plugin_config.h"
 #include "nbd/serve/serve.h"
@@ -29,7 +30,10 @@ Result<ServeOptions> serve_options(Session& session, const Arguments& arguments)
   }
   options.socket_path = arguments.text("socket").value_or("");
   options.bind_address = arguments.text("bind").value_or(options.bind_address);
+  options.tls = arguments.has("tls");
+  options.access_url = arguments.text("access").value_or("");
   options.read_only = arguments.has("read-only");
+  options.structured_replies = !arguments.has("no-sr");
   options.cache_bytes = session.options().cache_bytes;
   options.io = session.options().io;
   TRY_ASSIGN(auto threads, arguments.number("threads", 1, kMaxServeThreads));
@@ -54,9 +58,16 @@ Syntax serve_syntax() {
                   {"port", "N", "TCP port, 0 for any free one"},
                   {"bind", "ADDRESS",
                    "with --port: where to listen (default 127.0.0.1; anybody who\n"
-                   "reaches it can read and write the disk)"},
+                   "reaches it can read and write the disk, unless the store has\n"
+                   "users: see `casdisk user --help`)"},
+                  {"tls", "", "with --port: nothing but TLS, by the users' keys"},
+                  kAccessOption,
                   {"read-only", "", "refuse writes"},
                   {"threads", "N", "requests at work for each connection (default 16)"},
+                  {"no-sr", "",
+                   "no structured replies: small reads take a quarter less of the\n"
+                   "server's time; clients cannot ask what is a hole, so copies\n"
+                   "of the disk read all of it"},
                   {"overlay-limit", "SIZE",
                    "unsealed bytes of a disk beyond which they are sealed in the\n"
                    "background, 0 for no limit (default 4G)"},
@@ -71,6 +82,7 @@ Syntax serve_syntax() {
       .examples =
           "  casdisk serve web\n"
           "  casdisk serve web@monday --read-only --port 10809\n"
+          "  casdisk serve --all --port 10809 --bind 0.0.0.0 --tls\n"
           "  casdisk serve --all --socket /run/disks.sock\n"};
 }
 

@@ -4,6 +4,8 @@
 // error.
 #pragma once
 
+#include <span>
+
 #include "nbd/cli/arguments.h"
 #include "nbd/cli/session.h"
 
@@ -14,7 +16,12 @@ struct Command {
   const char* summary;
   Syntax (*syntax)();
   Result<int> (*run)(Session& session, const Arguments& arguments);
+  // Of a command that is several, `casdisk NAME PART`: those, and neither of the two above.
+  std::span<const Command> (*parts)() = nullptr;
 };
+
+std::span<const Command> token_commands();
+std::span<const Command> user_commands();
 
 Syntax accept_syntax();
 Syntax checkpoint_syntax();
@@ -34,6 +41,7 @@ Syntax log_syntax();
 Syntax ls_syntax();
 Syntax prune_syntax();
 Syntax repair_syntax();
+Syntax report_syntax();
 Syntax resize_syntax();
 Syntax rm_syntax();
 Syntax rollback_syntax();
@@ -60,6 +68,7 @@ Result<int> run_log(Session& session, const Arguments& arguments);
 Result<int> run_ls(Session& session, const Arguments& arguments);
 Result<int> run_prune(Session& session, const Arguments& arguments);
 Result<int> run_repair(Session& session, const Arguments& arguments);
+Result<int> run_report(Session& session, const Arguments& arguments);
 Result<int> run_resize(Session& session, const Arguments& arguments);
 Result<int> run_rm(Session& session, const Arguments& arguments);
 Result<int> run_rollback(Session& session, const Arguments& arguments);

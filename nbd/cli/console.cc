@@ -5,14 +5,21 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "nbd/auth/hidden_tokens.h"
+
 namespace casdisk {
 
 std::string json_text(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-void Console::write(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) write_error_ = errno;
+void Console::write(std::string_view bytes) {
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size()) write_error_ = errno;
+}
+
+Result<void> Console::print(std::string_view bytes) {
+  write(bytes);
+  return write_error_ == 0 ? Result<void>() : Error{Fault::kIo, write_error_, "stdout"};
 }
 
 void Console::answer(const std::string& text, const Json& json) {
@@ -24,7 +31,9 @@ void Console::note(const std::string& line) const {
 }
 
 void Console::fail(const Error& error, int exit) {
-  std::string text = error.os_error == EINTR ? "interrupted" : describe(error);
+  // An NBD URI that the user gave may have one in it.
+  const std::string text =
+      error.os_error == EINTR ? "interrupted" : with_tokens_hidden(describe(error));
   std::fprintf(stderr, "casdisk: %s\n", text.c_str());
   if (options_.json) write(json_text({{"error", text}, {"exit", exit}}));
 }

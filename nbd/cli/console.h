@@ -27,6 +27,9 @@ class Console {
 
   // The command's answer: one of the two, on stdout.
   void answer(const std::string& text, const Json& json);
+  // Of an answer that comes in pieces, or that is bytes: these, on stdout as they are. kIo when
+  // something could not be written: there is no point in going on.
+  Result<void> print(std::string_view bytes);
   // A line on stderr, "casdisk: " before it, unless --quiet.
   void note(const std::string& line) const;
   // Text on stderr; with --json also {"error", "exit"} on stdout.
@@ -40,7 +43,7 @@ class Console {
   Result<void> finish();
 
  private:
-  void write(const std::string& text);
+  void write(std::string_view bytes);
 
   ConsoleOptions options_;
   int write_error_ = 0;

@@ -188,7 +188,7 @@ class StoreDoctor {
     TRY_ASSIGN(const auto disks, summarize_disks(store_));
     size_t checkpoint_count = 0;
     for (const DiskSummary& disk : disks) {
-      uids_.insert(fmt::format("{:08x}", disk.head.uid));
+      uids_.insert(uid_name(disk.head.uid));
       checkpoint_count += disk.checkpoints.size();
       check_disk(disk);
     }

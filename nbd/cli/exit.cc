@@ -10,8 +10,10 @@ int exit_code(const Error& error) {
     case Fault::kNotFound:
     case Fault::kExists:
     case Fault::kDiffers:
+    case Fault::kConflict:
       return kExitNo;
     case Fault::kInvalid:
+    case Fault::kTooLarge:
       return kExitUsage;
     case Fault::kBusy:
       return kExitBusy;
@@ -20,6 +22,8 @@ int exit_code(const Error& error) {
     case Fault::kDamaged:
     case Fault::kPoisoned:
     case Fault::kUnsupported:
+    case Fault::kLimit:
+    case Fault::kUnavailable:
       return kExitFailed;
   }
   return kExitFailed;

@@ -20,6 +20,7 @@
 namespace casdisk {
 
 inline constexpr uint64_t kControlVersion = 1;
+inline constexpr size_t kMaxControlTokenBytes = 256;       // more than any token has
 inline constexpr size_t kMaxControlLineBytes = 64 * 1024;  // with its newline
 
 struct ControlGreeting {
@@ -52,6 +53,7 @@ struct ControlRequest {
   uint64_t id = 0;  // the client's choice; its replies carry it
   ControlOperation operation = ControlOperation::kStatus;
   std::string disk;
+  std::string token;  // of who asks, as text; empty: its uid says who that is. Secret
 
   std::string checkpoint;               // checkpoint, rollback
   Labels labels;                        // checkpoint

@@ -1,5 +1,6 @@
 // Replies of the control protocol, and the server's greeting (control_protocol.h).
 #include <algorithm>
+#include <cerrno>
 #include <iterator>
 
 #include "index/names.h"
@@ -19,6 +20,8 @@ constexpr FaultName kFaults[] = {
     {Fault::kNoSpace, "no_space"},   {Fault::kIo, "io"},
     {Fault::kDamaged, "damaged"},    {Fault::kPoisoned, "poisoned"},
     {Fault::kDiffers, "differs"},    {Fault::kUnsupported, "unsupported"},
+    {Fault::kConflict, "conflict"},  {Fault::kTooLarge, "too_large"},
+    {Fault::kLimit, "limit"},        {Fault::kUnavailable, "unavailable"},
 };
 
 constexpr size_t kMaxMessageBytes = 8192;
@@ -132,11 +135,18 @@ Result<ControlAnswer> answer_of(const ControlJson& json) {
   return answer;
 }
 
+// What was refused to who asks: `denied`, whatever else it is here.
+constexpr std::string_view kDenied = "denied";
+bool is_denial(const Error& error) {
+  return error.fault == Fault::kInvalid && error.os_error == EPERM;
+}
+
 ControlJson error_json(const Error& error) {
   auto found = std::find_if(std::begin(kFaults), std::end(kFaults),
                             [&](const FaultName& fault) { return fault.fault == error.fault; });
   CHECK(found != std::end(kFaults));
-  return {{"fault", found->name}, {"message", describe(error).substr(0, kMaxMessageBytes)}};
+  return {{"fault", is_denial(error) ? kDenied : found->name},
+          {"message", describe(error).substr(0, kMaxMessageBytes)}};
 }
 
 // A fault of a later version is one that we cannot act on: kIo.
@@ -149,6 +159,7 @@ Result<void> read_error(const ControlJson& json, Error& into) {
   for (const FaultName& fault : kFaults) {
     if (fault.name == fault_name) into.fault = fault.fault;
   }
+  if (fault_name == kDenied) into.fault = Fault::kInvalid;
   return {};
 }
 

@@ -131,6 +131,7 @@ ControlRequest request_for(const std::string& disk, ControlOperation operation) 
 std::string encode(const ControlRequest& request) {
   ControlJson json = {
       {"id", request.id}, {"do", operation_name(request.operation)}, {"disk", request.disk}};
+  if (!request.token.empty()) json["token"] = request.token;
   if (!request.checkpoint.empty()) json["checkpoint"] = request.checkpoint;
   if (!request.labels.empty()) {
     ControlJson& labels = json["labels"] = ControlJson::object();
@@ -159,6 +160,7 @@ Result<ControlRequest> decode_request(std::string_view line) {
   fields.number("id", request.id);
   fields.text("do", operation, kMaxNameBytes);
   fields.text("disk", request.disk, kMaxNameBytes);
+  fields.text("token", request.token, kMaxControlTokenBytes);
   fields.text("checkpoint", request.checkpoint, kMaxNameBytes);
   read_labels(fields, request.labels);
   read_attachments(fields, request.attachments);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "cas/os/parallel.h"
@@ -47,8 +48,9 @@ class ProgressLines {
 }  // namespace
 
 Result<std::unique_ptr<ControlServer>> ControlServer::start(ControlSocket socket,
-                                                            DiskOperations& operations) {
-  std::unique_ptr<ControlServer> server(new ControlServer(std::move(socket), operations));
+                                                            DiskOperations& operations,
+                                                            Guard& guard) {
+  std::unique_ptr<ControlServer> server(new ControlServer(std::move(socket), operations, guard));
   auto acceptor = start_thread([&server = *server] { server.accept_until_stopped(); });
   if (!acceptor) return os_error(EAGAIN, "a thread for the control socket");
   server->acceptor_ = std::move(*acceptor);
@@ -81,10 +83,13 @@ void ControlServer::accept_until_stopped() {
 
 void ControlServer::take(int descriptor) {
   auto connection = std::make_unique<Connection>(descriptor);
-  if (!is_peer_trusted(descriptor)) return;
+  if (connection->is_guest()) {
+    const auto guests = permissions_.has_guests();
+    if (!guests.ok() || !guests.value()) return;
+  }
   ControlReply refusal;
   refusal.content = busy("the server has all the control connections that it takes: try again");
-  if (connections_.size() < kMaxControlConnections) {
+  if (has_room_for(*connection)) {
     auto thread = start_thread([this, &connection = *connection] { converse(connection); });
     if (thread) {
       connection->thread = std::move(*thread);
@@ -95,6 +100,13 @@ void ControlServer::take(int descriptor) {
   if (connection->stream.send_line(encode(ControlGreeting{kControlVersion, ::getpid()})).ok()) {
     (void)connection->stream.send_line(encode(refusal)).ok();
   }
+}
+
+bool ControlServer::has_room_for(const Connection& connection) const {
+  if (connections_.size() >= kMaxControlConnections) return false;
+  const auto guest_count = std::count_if(connections_.begin(), connections_.end(),
+                                         [](const auto& taken) { return taken->is_guest(); });
+  return !connection.is_guest() || size_t(guest_count) < kMaxGuestConnections;
 }
 
 void ControlServer::join_those_done() {
@@ -127,6 +139,12 @@ void ControlServer::converse(Connection& connection) {
   connection.done = true;
 }
 
+Result<ControlAnswer> ControlServer::run(Connection& connection, ControlCaller& caller,
+                                         const ControlRequest& request) {
+  TRY(permissions_.check(connection.peer, request));
+  return operations_.run(request, caller);
+}
+
 // False when there is nothing more to talk about: the line was no request, or the answer could not
 // be sent.
 bool ControlServer::answer(Connection& connection, ControlCaller& caller, const std::string& line) {
@@ -141,7 +159,7 @@ bool ControlServer::answer(Connection& connection, ControlCaller& caller, const 
   } else {
     ProgressLines progress(connection.stream, reply.id);
     caller.progress = [&](uint64_t bytes) { progress.report(bytes); };
-    auto outcome = operations_.run(request.value(), caller);
+    auto outcome = run(connection, caller, request.value());
     caller.progress = [](uint64_t) {};
     if (outcome.ok()) {
       reply.content = std::move(outcome).value();

@@ -112,9 +112,23 @@ Result<void> bind_and_listen(int descriptor, int directory, const std::string& n
   return {};
 }
 
+bool is_link_to(int directory, const std::string& link, const std::string& name) {
+  char target[128];
+  const ssize_t count = ::readlinkat(directory, link.c_str(), target, sizeof(target));
+  return count >= 0 && std::string_view(target, size_t(count)) == name;
+}
+
+// The umask has no say in it, as it has at bind().
+Result<void> open_to_everybody(int directory, const std::string& name) {
+  if (::fchmod(directory, 0711) != 0 || ::fchmodat(directory, name.c_str(), 0666, 0) != 0) {
+    return os_error(errno, "letting other users reach the control socket " + name);
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<ControlSocket> ControlSocket::listen(const std::string& store_path) {
+Result<ControlSocket> ControlSocket::listen(const std::string& store_path, ControlSocketFor whom) {
   TRY_ASSIGN(int directory, open_run_directory(store_path, true));
   ControlSocket made(new_socket(), directory, "");
   if (made.descriptor_ < 0) return os_error(errno, "socket");
@@ -124,6 +138,7 @@ Result<ControlSocket> ControlSocket::listen(const std::string& store_path) {
   const std::string name = stem + std::string(kSuffix);
   made.name_ = starting;
   TRY(bind_and_listen(made.descriptor_, directory, starting));
+  if (whom == ControlSocketFor::kEverybody) TRY(open_to_everybody(directory, starting));
   if (::renameat(directory, starting.c_str(), directory, name.c_str()) != 0) {
     return os_error(errno, "the control socket " + name);
   }
@@ -134,9 +149,24 @@ Result<ControlSocket> ControlSocket::listen(const std::string& store_path) {
 ControlSocket::ControlSocket(ControlSocket&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)),
       directory_(std::exchange(other.directory_, -1)),
-      name_(std::move(other.name_)) {}
+      name_(std::move(other.name_)),
+      alias_(std::exchange(other.alias_, "")) {}
+
+Result<void> ControlSocket::publish(const std::string& alias) {
+  const std::string fresh = name_ + "-alias";
+  const std::string wanted = alias + std::string(kSuffix);
+  if (::symlinkat(name_.c_str(), directory_, fresh.c_str()) != 0 ||
+      ::renameat(directory_, fresh.c_str(), directory_, wanted.c_str()) != 0) {
+    return os_error(errno, "the control socket's link " + wanted);
+  }
+  alias_ = wanted;
+  return {};
+}
 
 ControlSocket::~ControlSocket() {
+  if (!alias_.empty() && is_link_to(directory_, alias_, name_)) {
+    ::unlinkat(directory_, alias_.c_str(), 0);
+  }
   if (directory_ >= 0 && !name_.empty()) ::unlinkat(directory_, name_.c_str(), 0);
   if (descriptor_ >= 0) ::close(descriptor_);
   if (directory_ >= 0) ::close(directory_);
@@ -166,13 +196,6 @@ Result<int> connect_to_control_socket(const std::string& store_path, const std::
   const std::string what = store_path + "/run/" + name;
   if (failure == ECONNREFUSED || failure == ENOENT) return Error{Fault::kNotFound, failure, what};
   return os_error(failure, what);
-}
-
-bool is_peer_trusted(int descriptor) {
-  ucred peer{};
-  socklen_t length = sizeof(peer);
-  if (::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
-  return peer.uid == 0 || peer.uid == ::geteuid();
 }
 
 }  // namespace casdisk

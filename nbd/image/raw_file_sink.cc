@@ -1,5 +1,6 @@
 #include "nbd/image/raw_file_sink.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,8 +47,12 @@ RawFileSink::~RawFileSink() {
   if (file_ && !finished_) (void)directory_->remove(partial_name_).ok();
 }
 
+// The device begins with it while the next is being made; should it fail, the sync will tell.
 Result<void> RawFileSink::write(uint64_t offset, std::span<const std::byte> bytes) {
-  return file_->write(offset, bytes);
+  TRY(file_->write(offset, bytes));
+  (void)::sync_file_range(file_->descriptor(), off64_t(offset), off64_t(bytes.size()),
+                          SYNC_FILE_RANGE_WRITE);
+  return {};
 }
 
 Result<void> RawFileSink::finish() {

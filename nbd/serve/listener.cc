@@ -60,11 +60,12 @@ Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
 }
 
 // REQUIRES: the lock on `path` is held.
-Result<int> bound_socket(const std::string& path, const sockaddr_un& address) {
+Result<int> bound_socket(const std::string& path, const sockaddr_un& address, SocketFor whom) {
   TRY(remove_stale(path, address));
   int descriptor = ::socket(AF_UNIX, kStreamSocket, 0);
   if (descriptor < 0) return os_error(errno, "socket");
   if (::bind(descriptor, generic(address), sizeof(address)) == 0 &&
+      (whom == SocketFor::kUmask || ::chmod(path.c_str(), 0666) == 0) &&
       ::listen(descriptor, SOMAXCONN) == 0) {
     return descriptor;
   }
@@ -98,7 +99,7 @@ uint16_t bound_port(int descriptor) {
 
 }  // namespace
 
-Result<Listener> Listener::on_unix_socket(const std::string& path) {
+Result<Listener> Listener::on_unix_socket(const std::string& path, SocketFor whom) {
   TRY_ASSIGN(sockaddr_un address, unix_address(path));
   const std::string lock_path = path + ".lock";
   auto lock = FileLock::acquire(lock_path, "socket " + path);
@@ -106,7 +107,7 @@ Result<Listener> Listener::on_unix_socket(const std::string& path) {
     if (lock.error().fault != Fault::kBusy) lock.error().context = "socket " + path;
     return std::move(lock.error());
   }
-  auto descriptor = bound_socket(path, address);
+  auto descriptor = bound_socket(path, address, whom);
   if (!descriptor.ok()) {
     ::unlink(lock_path.c_str());
     return std::move(descriptor.error());

@@ -16,11 +16,16 @@ namespace casdisk {
 // What a unix socket's address has room for.
 inline constexpr size_t kMaxSocketPathBytes = 107;
 
+// Who may connect to a Unix socket: as the umask says, or everybody on this machine, whom the
+// server behind it asks for a grant.
+enum class SocketFor { kUmask, kEverybody };
+
 class Listener {
  public:
   // `path` is absolute, its directory exists. kInvalid when it is too long, kExists when something
   // else than a socket is there, kBusy when somebody listens on it.
-  static Result<Listener> on_unix_socket(const std::string& path);
+  static Result<Listener> on_unix_socket(const std::string& path,
+                                         SocketFor whom = SocketFor::kUmask);
 
   // `address` is an IP address; port 0 takes any free one. kBusy when the port is taken.
   static Result<Listener> on_tcp(const std::string& address, uint16_t port);

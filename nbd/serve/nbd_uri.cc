@@ -23,9 +23,11 @@ std::string unix_nbd_uri(std::string_view export_name, std::string_view socket_p
                      percent_encoded(socket_path));
 }
 
-std::string tcp_nbd_uri(std::string_view export_name, std::string_view address, uint16_t port) {
-  bool is_v6 = address.find(':') != address.npos;
-  return fmt::format("nbd://{}{}{}:{}/{}", is_v6 ? "[" : "", address, is_v6 ? "]" : "", port,
+std::string tcp_nbd_uri(std::string_view export_name, std::string_view address, uint16_t port,
+                        UriSecurity security) {
+  const bool is_v6 = address.find(':') != address.npos;
+  const std::string_view scheme = security == UriSecurity::kTls ? "nbds" : "nbd";
+  return fmt::format("{}://{}{}{}:{}/{}", scheme, is_v6 ? "[" : "", address, is_v6 ? "]" : "", port,
                      percent_encoded(export_name));
 }
 

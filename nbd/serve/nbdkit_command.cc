@@ -93,13 +93,20 @@ void take_all_descriptors() {
 
 }  // namespace
 
-Result<NbdkitCommand> nbdkit_command(const ServeOptions& options, const std::string& store) {
+Result<NbdkitCommand> nbdkit_command(const ServeOptions& options, const std::string& store,
+                                     const std::string& psk_file) {
   NbdkitCommand command;
   TRY_ASSIGN(command.program, find_nbdkit());
   auto& arguments = command.arguments;
   arguments = {"nbdkit", "--foreground", "--threads", fmt::format("{}", options.threads)};
   if (options.read_only) arguments.push_back("--readonly");
+  if (!options.structured_replies) arguments.push_back("--no-sr");
+  if (!psk_file.empty()) {
+    arguments.push_back("--tls=require");
+    arguments.push_back("--tls-psk=" + psk_file);
+  }
   arguments.push_back(find_plugin());
+  if (!psk_file.empty()) arguments.push_back("psk-file=" + psk_file);
   arguments.push_back("store=" + store);
   if (!options.volume.empty()) arguments.push_back("disk=" + options.volume);
   if (options.cache_bytes) arguments.push_back(fmt::format("cache={}", *options.cache_bytes));

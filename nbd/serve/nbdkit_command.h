@@ -17,8 +17,10 @@ struct NbdkitCommand {
 };
 
 // nbdkit from PATH with our plugin: $CASDISK_PLUGIN, else the one beside this executable, else the
-// installed one. kUnsupported when nbdkit is not installed. `store` is absolute.
-Result<NbdkitCommand> nbdkit_command(const ServeOptions& options, const std::string& store);
+// installed one. kUnsupported when nbdkit is not installed. `store` is absolute, and so is
+// `psk_file`, which makes it a server of TLS; empty: none.
+Result<NbdkitCommand> nbdkit_command(const ServeOptions& options, const std::string& store,
+                                     const std::string& psk_file = "");
 
 // Starts it with the listening socket, by socket activation. Its stdout and stderr are our stderr.
 // When this process dies, however it dies, so does the child: no orphan keeps a disk's lease.

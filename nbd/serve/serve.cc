@@ -7,13 +7,16 @@
 #include <cerrno>
 #include <climits>
 #include <cstdio>
-#include <filesystem>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "nbd/auth/access.h"
 #include "nbd/exports.h"
+#include "nbd/plugin_config.h"
 #include "nbd/serve/listener.h"
 #include "nbd/serve/nbd_uri.h"
 #include "nbd/serve/nbdkit_command.h"
+#include "nbd/serve/psk_file_in_run.h"
 #include "nbd/serve/supervisor.h"
 
 namespace casdisk {
@@ -25,17 +28,13 @@ Result<void> check_options(const ServeOptions& options) {
   if (options.port && !options.socket_path.empty()) {
     return invalid("--socket and --port exclude each other: give one");
   }
+  if (options.tls && !options.port) {
+    return invalid("--tls goes with --port: a unix socket leaves no machine");
+  }
   if (options.threads < 1 || options.threads > kMaxServeThreads) {
     return invalid(fmt::format("--threads {}: from 1 to {}", options.threads, kMaxServeThreads));
   }
   return {};
-}
-
-Result<std::string> absolute_path(const std::string& path) {
-  std::error_code failure;
-  auto absolute = std::filesystem::absolute(path, failure);
-  if (failure) return os_error(failure.value(), path);
-  return absolute.lexically_normal().string();
 }
 
 // What the server itself will check, while the error can still be told with its exit code.
@@ -56,35 +55,46 @@ Result<std::string> default_socket_path(const ServeOptions& options, const std::
   return fmt::format("{}/{}.sock", directory, options.volume.empty() ? "_all" : options.volume);
 }
 
-Result<Listener> listen(const ServeOptions& options, const std::string& store) {
+Result<Listener> listen(const ServeOptions& options, const std::string& store, SocketFor whom) {
   if (options.port) return Listener::on_tcp(options.bind_address, *options.port);
   std::string path = options.socket_path;
   if (path.empty()) {
     TRY_ASSIGN(path, default_socket_path(options, store));
   }
   TRY_ASSIGN(path, absolute_path(path));
-  return Listener::on_unix_socket(path);
+  return Listener::on_unix_socket(path, whom);
 }
 
 bool is_any_address(const std::string& address) { return address == "0.0.0.0" || address == "::"; }
+
+UriSecurity security_of(const ServeOptions& options) {
+  return options.tls ? UriSecurity::kTls : UriSecurity::kPlain;
+}
 
 // Works on this machine, whatever its name resolves to elsewhere.
 std::string uri_of(const ServeOptions& options, const Listener& listener) {
   if (!options.port) return unix_nbd_uri(options.volume, listener.path());
   const std::string host =
       is_any_address(options.bind_address) ? "localhost" : options.bind_address;
-  return tcp_nbd_uri(options.volume, host, listener.port());
+  return tcp_nbd_uri(options.volume, host, listener.port(), security_of(options));
 }
 
-void warn_of_others(const ServeOptions& options, const Listener& listener) {
-  fmt::print(stderr,
-             "casdisk: warning: whoever reaches {} port {} can read{}: NBD here has neither "
-             "passwords nor encryption\n",
-             options.bind_address, listener.port(), options.read_only ? "" : " and write");
+void warn_of_others(const ServeOptions& options, const Listener& listener, bool is_guarded) {
+  if (is_guarded && !options.tls) {
+    fmt::print(stderr,
+               "casdisk: warning: whoever listens on the way to {} port {} reads what is sent, "
+               "tokens too: --tls prevents that\n",
+               options.bind_address, listener.port());
+  } else if (!options.tls) {
+    fmt::print(stderr,
+               "casdisk: warning: whoever reaches {} port {} can read{}: NBD here has neither "
+               "passwords nor encryption\n",
+               options.bind_address, listener.port(), options.read_only ? "" : " and write");
+  }
   char host[HOST_NAME_MAX + 1] = {};
   if (!is_any_address(options.bind_address) || ::gethostname(host, sizeof(host) - 1) != 0) return;
   fmt::print(stderr, "casdisk: from other machines: {}\n",
-             tcp_nbd_uri(options.volume, host, listener.port()));
+             tcp_nbd_uri(options.volume, host, listener.port(), security_of(options)));
 }
 
 Result<void> announce(const ServeOptions& options, const Listener& listener) {
@@ -112,9 +122,20 @@ Result<int> serve(const ServeOptions& options) {
   TRY(check_options(options));
   TRY_ASSIGN(std::string store, absolute_path(options.store));
   TRY(check_volume(options, store));
-  TRY_ASSIGN(NbdkitCommand command, nbdkit_command(options, store));
-  TRY_ASSIGN(Listener listener, listen(options, store));
-  if (listener.is_open_to_others()) warn_of_others(options, listener);
+  // Not on the server's command line, which everybody can see and which may hold a password.
+  if (!options.access_url.empty()) ::setenv("CASDISK_ACCESS", options.access_url.c_str(), 1);
+  const AccessSettings access = access_settings(store, options.access_url);
+  TRY_ASSIGN(const bool is_guarded, Access::check(access));
+  std::optional<PskFileInRun> psk_file;
+  if (options.tls) {
+    TRY_ASSIGN(PskFileInRun made, PskFileInRun::make(store, access));
+    psk_file.emplace(std::move(made));
+  }
+  TRY_ASSIGN(NbdkitCommand command,
+             nbdkit_command(options, store, psk_file ? psk_file->path() : ""));
+  const SocketFor whom = is_guarded ? SocketFor::kEverybody : SocketFor::kUmask;
+  TRY_ASSIGN(Listener listener, listen(options, store, whom));
+  if (listener.is_open_to_others()) warn_of_others(options, listener, is_guarded);
   Supervisor supervisor(listener, std::move(command),
                         options.volume.empty() ? "all disks" : options.volume);
   TRY(supervisor.run([&] { return announce(options, listener); }));

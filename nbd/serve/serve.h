@@ -32,8 +32,11 @@ struct ServeOptions {
   IoChoice io = IoChoice::kAuto;                  // --io
   std::optional<uint64_t> overlay_limit_bytes;    // --overlay-limit; unset: the plugin's default
   std::optional<std::chrono::seconds> seal_idle;  // --seal-idle; unset: the plugin's default
-  unsigned threads = 16;  // --threads, of each connection; 1 to kMaxServeThreads
-  bool json = false;      // --json: {"uri", "socket" or "port", "pid"} on one line
+  std::string access_url;          // --access; empty: $CASDISK_ACCESS, else the store's own records
+  bool tls = false;                // --tls, with --port alone: nothing but TLS, by the users' keys
+  bool structured_replies = true;  // --no-sr: without them reads are cheaper, and nobody sees holes
+  unsigned threads = 16;           // --threads, of each connection; 1 to kMaxServeThreads
+  bool json = false;               // --json: {"uri", "socket" or "port", "pid"} on one line
 };
 
 inline constexpr unsigned kMaxServeThreads = 256;

@@ -154,8 +154,9 @@ class Nbdkit(Server):
         """nbdkit writes its pid file when its socket listens."""
         end = time.monotonic() + 20
         while not os.path.exists(pid_file):
-            if self.process.poll() is not None or time.monotonic() > end:
-                sys.exit("FAIL: nbdkit did not start: " + self.logged())
+            code = self.process.poll()
+            assert code is None, f"nbdkit did not start, return code {code}: {self.logged()}"
+            assert time.monotonic() < end, f"nbdkit did not start in 20 s: {self.logged()}"
             time.sleep(0.005)
 
 
@@ -165,8 +166,7 @@ class Serve(Server):
     def __init__(self, *arguments):
         super().__init__([CASDISK, "serve", *arguments], stdout=subprocess.PIPE, text=True)
         self.uri = self.process.stdout.readline().strip()
-        if not self.uri:
-            sys.exit("FAIL: did not serve: " + self.logged())
+        assert self.uri, f"did not serve: {self.logged()}"
 
     def nbdkit_pid(self):
         """The server behind the socket; None while there is none."""

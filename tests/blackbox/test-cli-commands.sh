@@ -138,13 +138,20 @@ refuses 2 "name one disk" serve
 refuses 2 "exclude" serve b --socket x --port 1
 expect_exit 0 "$CASDISK" --help >out
 grep -o '^  [a-z]* ' out >commands
-for command in $(cat commands); do
-  "$CASDISK" "$command" --help >out || fail "$command --help"
-  grep -q "usage: casdisk $command" out
-  grep -q "exit codes" out
-  grep -q "  casdisk $command" out || fail "$command --help has no example"
-  "$CASDISK" --json "$command" -h | jq -e .help >/dev/null
-done
+check_help() { # WORD...: of a command, or of each of its parts
+  "$CASDISK" "$@" --help >out || fail "$* --help"
+  grep -q "usage: casdisk $*" out
+  "$CASDISK" --json "$@" -h | jq -e .help >/dev/null
+  if grep -q "usage: casdisk $* COMMAND" out; then
+    local part parts
+    parts=$(sed -n '/^commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p' out)
+    for part in ${parts:?}; do check_help "$@" "$part"; done
+  else
+    grep -q "exit codes" out
+    grep -q "  casdisk $*" out || fail "$* --help has no example"
+  fi
+}
+for command in $(cat commands); do check_help "$command"; done
 [ "$(wc -l <commands)" -ge 16 ] || fail "commands: $(cat commands)"
 "$CASDISK" --version | grep -q '^casdisk [0-9]'
 CASDISK_STORE=$store "$CASDISK" ls >/dev/null

@@ -31,3 +31,22 @@ completes "web work" casdisk info w
 completes web@monday casdisk fork web@
 completes "" casdisk fork no
 completes store casdisk import st
+completes kv casdisk k
+completes "truncate" casdisk kv tr
+completes "stats snapshot sweep" casdisk kv s
+completes "redis:// redis+unix://" casdisk kv get re
+completes "$tmp/store" casdisk kv get lmdb : "$tmp/sto"
+completes "$tmp/store" casdisk kv put memory: k --file "$tmp/sto"
+completes --if-absent casdisk kv put --if-a
+completes json casdisk kv dump --form j
+completes "add audit" casdisk user a
+completes rotate-key casdisk user rotate-
+completes --grant casdisk user add --gr
+completes "" casdisk user show al
+casdisk user add alice >/dev/null 2>&1
+casdisk user add albert >/dev/null 2>&1
+token=$(casdisk token add alice --quiet)
+completes "albert alice" casdisk user show al
+completes "albert alice" casdisk token add --label x al
+completes "${token:4:32}" casdisk token revoke "${token:4:6}"
+completes aes-256-gcm casdisk user rotate-key --cipher a

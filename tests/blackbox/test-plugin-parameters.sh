@@ -8,7 +8,7 @@ export CASDISK_STORE=$tmp/store
 "$CASDISK" create web --size 1M
 
 help=$(nbdkit --help "$CASDISK_PLUGIN")
-for word in store= disk= cache= "io=auto|uring|posix"; do
+for word in store= disk= cache= "io=auto|uring|posix" access= psk-file=; do
   grep -qF -- "$word" <<<"$help" || fail "--help lacks $word"
 done
 dump=$(nbdkit --dump-plugin "$CASDISK_PLUGIN")
@@ -41,6 +41,7 @@ refused "give auto, uring or posix" io=fast
 refused "is not a size" cache=lots
 refused "from 1M to" cache=1
 refused "store= is empty" store= disk=web
+refused "lmdb:$tmp/nowhere" disk=web access="lmdb:$tmp/nowhere"
 refused "is not a casdisk store" store="$tmp" disk=web
 refused "is not a casdisk store" "$tmp/nowhere"
 

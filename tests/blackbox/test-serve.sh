@@ -52,6 +52,12 @@ start_serve --all --socket "$tmp/a b?&.sock"
 [ "$(nbdinfo --size "${uri/unix:\/\/\//unix:///other}")" = 33554432 ] || fail "uri $uri"
 start_serve web@monday
 [ "$(nbdinfo --size "$uri")" = 16777216 ]
+is_structured() { nbdinfo --json "$uri" | jq -r '.structured'; }
+has_holes() { nbdinfo --can df "$uri"; }
+[ "$(is_structured)" = true ] && has_holes
+start_serve other --no-sr
+[ "$(is_structured)" = false ] && ! has_holes || fail "structured replies though --no-sr"
+[ "$(nbdinfo --size "$uri")" = 33554432 ]
 start_serve web --port 0
 [ "$(nbdinfo --size "$uri")" = 16777216 ] || fail "uri $uri"
 port=${uri#nbd://127.0.0.1:}
@@ -72,6 +78,9 @@ fails 1 "is not a casdisk store" web --store "$tmp"
 fails 1 "exists and is not a socket" web --socket "$tmp/file"
 fails 2 "the system allows 107" web --socket "$tmp/$(printf 'x%.0s' {1..100})"
 fails 2 "exclude each other" web --socket "$tmp/s" --port 0
+fails 2 "goes with --port" web --tls
+fails 2 "has no users yet" web --tls --port 0
+fails 1 "lmdb:$tmp/nowhere" web --access "lmdb:$tmp/nowhere"
 fails 2 "not an IP address" web --port 0 --bind nowhere
 fails 2 "" web --all
 fails 2 "" web --port 70000

@@ -26,9 +26,7 @@ a, b = f.Serve("a"), f.Serve("b")
 
 def rude_client():
     """Connects, has IN_FLIGHT requests under way and dies of kill -9."""
-    child = os.fork()
-    if child == 0:
-        h = f.connected(a.uri)
+    def ask(h):
         data = nbd.Buffer.from_bytearray(bytearray(os.urandom(PIECE)))
         for i in range(IN_FLIGHT):
             if i % 2:
@@ -36,7 +34,15 @@ def rude_client():
             else:
                 h.aio_pwrite(data, i * PIECE)
         os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
+
+    child = os.fork()
+    if child == 0:
+        try:
+            answer(ask)  # the server may still be dying of the client before this one
+        finally:
+            os._exit(1)  # the cleaning up is the parent's
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), f"the rude client got no connection\n{a.logged()}"
 
 
 class Bystander(threading.Thread):

@@ -133,6 +133,34 @@ TEST_P(ChunkStoreContract, ManyKeepTheirOrder) {
   EXPECT_TRUE(none.value().empty());
 }
 
+TEST_P(ChunkStoreContract, PartsOfChunks) {
+  const std::vector<Bytes> chunks = {random_bytes(1), compressible_bytes(2)};
+  for (const Bytes& chunk : chunks) {
+    const ChunkId id = put(chunk);
+    for (int round = 0; round < 30; round++) {  // whatever a store does after so many
+      for (const auto& [offset, length] : std::vector<std::pair<uint32_t, size_t>>{{0, 4096},
+                                                                                   {61440, 4096},
+                                                                                   {0, 65536},
+                                                                                   {4095, 2},
+                                                                                   {65535, 1},
+                                                                                   {100, 32768},
+                                                                                   {32768, 32768},
+                                                                                   {7, 60000},
+                                                                                   {12288, 16384},
+                                                                                   {5, 0}}) {
+        Bytes part(length);
+        ASSERT_OK(store_->read_chunk(id, offset, part));
+        ASSERT_TRUE(std::ranges::equal(part, std::span(chunk).subspan(offset, length)))
+            << offset << " " << length;
+      }
+    }
+  }
+  Bytes part(4096);
+  ASSERT_FAULT(store_->read_chunk(ChunkId{}, 0, part), Fault::kNotFound);
+  const ChunkId page = put(random_bytes(3, 5000), ObjectKind::kPage);
+  ASSERT_FAULT(store_->read_chunk(page, 0, part), Fault::kDamaged);
+}
+
 TEST_P(ChunkStoreContract, SyncWithNothingToDo) {
   EXPECT_OK(store_->sync());
   EXPECT_OK(store_->sync());

@@ -113,6 +113,25 @@ void sweep_failures(const Script& script, Use use) {
   std::printf("failures: %s\n", totals.text().c_str());
 }
 
+// Each change fails once, and the process dies soon behind it: while it does something about it.
+void sweep_deaths_after_failures(const Script& script) {
+  Totals totals;
+  const uint64_t seed = crash_options().first_seed;
+  auto base = computer_with_store(seed);
+  const uint64_t changes = count_changes(*base, seed, script, Use::kServer, totals);
+  for (uint64_t change = 1; change < changes; change++) {
+    if (crash_options().change != 0 && crash_options().change != change) continue;
+    for (uint64_t later = 1; later <= 3; later++) {
+      Run run(base->copy(seed), Use::kServer, totals);
+      run.plan_failure(change, Run::AfterError::kGoOn);
+      run.plan({change + later, Crash::kProcessDies, Moment::kAfter});
+      ASSERT_EQ(play(run, script), "") << fmt::format(
+          "--seed {} --change {} (of {}), death {} changes later", seed, change, changes, later);
+    }
+  }
+  std::printf("deaths after failures: %s\n", totals.text().c_str());
+}
+
 TEST(CrashSweep, WritesAndFlushes) {
   sweep_both({create("d"), write("d", 0, 8192, 1), write("d", 100'000, 70'000, 2), flush("d"),
               write("d", 4096, 8192, 3), write("d", 102'400, 4096, 4), flush("d"),
@@ -130,6 +149,15 @@ TEST(CrashSweep, ManyFlushes) {
     script.push_back(flush("d"));
   }
   sweep(script, Use::kServer);
+}
+
+// A few blocks, which the journal carries, and so many that the overlay is synced, in turns.
+TEST(CrashSweep, CarriedAndSyncedFlushes) {
+  sweep_both({create("d"), write("d", 0, 8192, 1), flush("d"), write("d", 4096, 140'000, 2),
+              flush("d"), write("d", 4096, 4096, 3), flush("d"), write("d", 4096, 4096, 4),
+              trim("d", 0, 4096), flush("d"), write("d", 0, 12'288, 5), flush("d"), cut("d", "one"),
+              write("d", 8192, 4096, 6), flush("d"), seal("d"), write("d", 100, 5000, 7),
+              flush("d"), write("d", 0, 140'000, 8)});
 }
 
 TEST(CrashSweep, TornWritesZeroesAndTrims) {
@@ -224,6 +252,13 @@ TEST(CrashSweep, AFailureAtEveryChange) {
                          on(Action::kReadCheckpoint, "d", "one")};
   sweep_failures(script, Use::kCommand);
   if (!testing::Test::HasFatalFailure()) sweep_failures(script, Use::kServer);
+}
+
+TEST(CrashSweep, AFailureAndThenADeath) {
+  sweep_deaths_after_failures({create("d"), write("d", 0, 8192, 1), flush("d"),
+                               write("d", 8192, 8192, 2), flush("d"), write("d", 0, 140'000, 3),
+                               flush("d"), write("d", 4096, 4096, 4), flush("d"), cut("d", "one"),
+                               write("d", 0, 4096, 5), flush("d"), seal("d")});
 }
 
 }  // namespace

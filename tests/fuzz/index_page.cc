@@ -5,10 +5,30 @@
 namespace casdisk {
 namespace {
 
+// The reader of one slot beside the one of whole pages: what the latter accepts both read alike;
+// what it refuses is refused in its words, or else is wrong where the slot does not rest on it.
+void check_slots(std::span<const std::byte> bytes, uint8_t level) {
+  auto view = PageView::parse(bytes, level);
+  for (uint32_t slot = 0; slot < kPageEntries; slot++) {
+    auto found = entry_of_page(bytes, level, slot);
+    if (view.ok()) {
+      CHECK(found.ok() && found.value() == view.value().entry(slot));
+    } else if (!found.ok()) {
+      CHECK(found.error().fault == Fault::kDamaged);
+      CHECK(found.error().context == view.error().context);
+    } else {
+      CHECK(bytes.size() >= kPageHeaderBytes && uint8_t(bytes[5]) == level);
+      CHECK(found.value().state == EntryState::kId || found.value().id == ChunkId{});
+    }
+  }
+}
+
 void check_page(std::span<const std::byte> bytes, uint8_t level) {
   check_canonical(
       bytes, size_t(64) << 10, [&](auto it) { return PageView::parse(it, level); },
       [](const PageView& view) { return encode_page(view.unpack()); });
+  check_slots(bytes, level);
+  check_slots(bytes, uint8_t(level + 1));
   auto view = PageView::parse(bytes, level);
   if (!view.ok()) return;
   CHECK(bytes.size() <= kMaxPageBytes);

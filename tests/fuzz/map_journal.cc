@@ -13,14 +13,26 @@ constexpr const char* kName = "1.journal";
 
 using Runs = std::vector<WordRun>;
 
-Result<Runs> replayed(Directory& directory, const JournalHeader& header) {
+// What a journal says: the runs, and of the blocks to be redone number and first byte.
+struct Said {
   Runs runs;
-  TRY(MapJournal::replay(directory, kName, header.generation, header.chunk_count,
-                         [&](const WordRun& run) -> Result<void> {
-                           runs.push_back(run);
-                           return {};
-                         }));
-  return runs;
+  std::vector<std::pair<uint64_t, std::byte>> redo;
+  bool operator==(const Said&) const = default;
+};
+
+Result<Said> replayed(Directory& directory, const JournalHeader& header) {
+  Said said;
+  auto apply = [&](const WordRun& run) -> Result<void> {
+    said.runs.push_back(run);
+    return {};
+  };
+  auto redo = [&](const RedoBlock& block) -> Result<void> {
+    CHECK(block.bytes.size() == kBlockBytes);
+    said.redo.emplace_back(block.block, block.bytes[0]);
+    return {};
+  };
+  TRY(MapJournal::replay(directory, kName, header.generation, header.chunk_count, {apply, redo}));
+  return said;
 }
 
 // A record that the input chooses: mostly whole, of this journal, at its place.
@@ -44,7 +56,18 @@ Bytes record_from(FuzzInput& input, JournalHeader header, uint64_t position) {
         with_state(kAllClean, mask, input.below(2) == 0 ? BlockState::kData : BlockState::kZero);
     runs.push_back(run);
   }
-  Bytes record = encode_journal_record(header, position, runs);
+  // Blocks, or that the overlay was synced, or neither.
+  std::vector<RedoBlock> redo;
+  std::vector<Bytes> contents;
+  const uint64_t kind = input.below(4);
+  for (uint64_t left = kind < 2 ? input.below(4) : 0; left > 0; left--) {
+    contents.emplace_back(kBlockBytes, std::byte(input.number<uint8_t>()));
+    const uint64_t block_count = std::min<uint64_t>(header.chunk_count, 1 << 20) * kBlocksPerChunk;
+    redo.push_back({input.below(block_count), {}});
+  }
+  for (size_t i = 0; i < redo.size(); i++) redo[i].bytes = contents[i];
+  Bytes record = encode_journal_record(header, position,
+                                       {.runs = runs, .redo = redo, .overlay_synced = kind == 2});
   if (flaw == 6) record.resize(input.below(record.size()));
   if (flaw == 7) record[input.below(record.size())] ^= std::byte(1 + input.below(255));
   if (flaw == 8) record.insert(record.end(), 16, std::byte(0));
@@ -52,15 +75,17 @@ Bytes record_from(FuzzInput& input, JournalHeader header, uint64_t position) {
 }
 
 // What a reader without windows finds.
-Runs expected_runs(const JournalHeader& header, std::span<const std::byte> file) {
-  Runs runs;
+Said expected(const JournalHeader& header, std::span<const std::byte> file) {
+  Said said;
   uint64_t position = kJournalHeaderBytes;
   while (auto record = decode_journal_record(header, position, file.subspan(position))) {
-    runs.insert(runs.end(), record->runs.begin(), record->runs.end());
+    said.runs.insert(said.runs.end(), record->runs.begin(), record->runs.end());
+    if (record->overlay_synced) said.redo.clear();
+    for (const RedoBlock& redo : record->redo) said.redo.emplace_back(redo.block, redo.bytes[0]);
     position += record->bytes;
     if (position >= file.size()) break;
   }
-  return runs;
+  return said;
 }
 
 void run(FuzzInput input) {
@@ -82,15 +107,15 @@ void run(FuzzInput input) {
     CHECK(found.error().fault == Fault::kDamaged);
     return;
   }
-  CHECK(found.value() == expected_runs(header, file));
+  CHECK(found.value() == expected(header, file));
   CHECK(files.read(kName) == file);  // replay changes nothing
   if (!is_replaced) return;
-  auto journal = MapJournal::replace(files.directory(), kName, header, found.value());
+  auto journal = MapJournal::replace(files.directory(), kName, header, found.value().runs);
   CHECK(journal.ok());
-  Runs all = found.value();
-  if (!all.empty()) {
-    CHECK(journal.value()->append(std::span(all).first(1)).ok());
-    all.push_back(all.front());
+  Said all{found.value().runs, {}};
+  if (!all.runs.empty()) {
+    CHECK(journal.value()->append({.runs = std::span(all.runs).first(1)}).ok());
+    all.runs.push_back(all.runs.front());
   }
   auto again = replayed(files.directory(), header);
   CHECK(again.ok() && again.value() == all);

@@ -6,11 +6,12 @@ namespace casdisk {
 namespace {
 
 bool is_default(const PluginConfig& config) {
-  const PluginConfig fresh;
+  static const PluginConfig fresh;
   return config.store == fresh.store && !config.disk && config.cache_bytes == fresh.cache_bytes &&
          config.io == fresh.io &&
          config.sealing.overlay_limit_bytes == fresh.sealing.overlay_limit_bytes &&
-         config.sealing.idle == fresh.sealing.idle;
+         config.sealing.idle == fresh.sealing.idle && config.access_url == fresh.access_url &&
+         config.psk_file == fresh.psk_file;
 }
 
 void run(std::string_view text) {

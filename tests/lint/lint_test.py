@@ -144,6 +144,13 @@ class LintTest(unittest.TestCase):
             self.assert_offence("promised_tests", {"docs/TESTING.md": f"| a | `{name}` |\n", **tests},
                                 executable=runs)
 
+    def test_mutations_apply(self):
+        mutations = ("from collections import namedtuple\nMutation = namedtuple('Mutation', 'name path old')\n"
+                     "MUTATIONS = [Mutation('unsynced', 'cas/a.py', 'sync()')]\n")
+        self.assert_clean({"tests/mutations/mutations.py": mutations, "cas/a.py": "sync()\n"})
+        for text in ("", "sync(sync())\nsync()\n", "close()\n"):
+            self.assert_offence("mutations_apply", {"tests/mutations/mutations.py": mutations, "cas/a.py": text})
+
     def test_machine_words(self):
         for word in ("/work/main", "see /home/me/a", "/root/a", "deb.debian.org", "crates.io"):
             self.assert_offence("machine_words", {"docs/a.md": word + "\n"})

@@ -1,7 +1,7 @@
 """The mutations of scripts/check-mutations: one for each way to break an ordering MUST.
 
 `rule` is its number in the table of docs/FORMAT.md, or the word of the design for what that table
-takes for granted. `old` must be in the file once. `tests` is what must fail: the crash tests, unless
+takes for granted; "pool" is the head of cas/kv/hyperv_pool.h. `old` must be in the file once. `tests` is what must fail: the crash tests, unless
 threads have to meet within one operation (13, 14, parts of 15 and 16), or something is at stake that no crash can
 leave in these files.
 
@@ -17,7 +17,9 @@ from typing import NamedTuple
 CRASH = ("crash_tests",)
 SESSIONS = ("unit_tests", "WriteSessionTest.*")
 TOGETHER = ("crash_tests", "TwoWriters.*")
+FLUSHES = ("unit_tests", "GenerationTest.*:PoisonTest.*")
 LIVE = ("unit_tests", "LiveDiskTest.*:GroupCheckpointTest.*:GarbageCollectionTest.*")
+POOLS = ("unit_tests", "HypervPoolCrash.*")
 
 
 class Mutation(NamedTuple):
@@ -74,29 +76,58 @@ MUTATIONS = [
              "  TRY(MapJournal::replay(",
              "  map_->validate(proof);\n  TRY(MapJournal::replay("),
     Mutation("overlay-not-flushed", "9", "index/generation.cc",
-             "    if (auto synced = overlay_->sync(); !synced.ok()) "
-             "return poison(std::move(synced.error()));\n", ""),
+             "  if (auto synced = overlay_->sync(); !synced.ok()) {\n",
+             "  if (Result<void> synced; !synced.ok()) {\n"),
+    Mutation("carried-pages-not-put-back", "19", "index/generation.cc",
+             "    put_carried_back();\n", ""),
+    Mutation("carried-though-more-was-written", "9", "index/generation.cc",
+             "!unflushed.redo.empty() && !unflushed.overlay_dirty &&", "!unflushed.redo.empty() &&",
+             FLUSHES),
+    Mutation("captured-blocks-forgotten", "9", "index/generation.cc",
+             "    overlay_dirty_.store(true);\n    redo_.close();\n", "    redo_.close();\n", FLUSHES),
+    Mutation("sealed-while-the-journal-carries", "19", "index/generation.cc",
+             "  const bool must_settle = (whole || !may_carry) && carried_before;\n",
+             "  const bool must_settle = whole && carried_before;\n", FLUSHES),
+    Mutation("carried-blocks-not-redone", "18", "index/generation_files.cc",
+             "    return redo_block(block);\n", "    (void)block;\n    return {};\n"),
+    Mutation("old-journal-goes-before-redone-is-synced", "18", "index/generation_files.cc",
+             "  if (has_redone) TRY(overlay_->sync());\n", ""),
+    Mutation("synced-overlay-not-recorded", "18", "index/generation.cc",
+             ".overlay_synced = carried_before});\n", ".overlay_synced = false});\n"),
+    Mutation("old-blocks-redone", "18", "index/map_journal.cc",
+             "    if (position < redo_from) return {};\n", "    (void)position;\n"),
+    Mutation("overlay-recorded-as-synced-first", "18", "index/generation.cc",
+             "    TRY(sync_overlay());\n    if (!whole) return append({.runs = unflushed.words, "
+             ".overlay_synced = carried_before});\n",
+             "    if (!whole) {\n"
+             "      TRY(append({.runs = unflushed.words, .overlay_synced = carried_before}));\n"
+             "      return sync_overlay();\n"
+             "    }\n"
+             "    TRY(sync_overlay());\n"),
     Mutation("journal-not-flushed", "9", "index/map_journal.cc",
              "  return file_->sync();\n", "  return {};\n"),
     Mutation("marked-before-written", "10", "index/generation.cc",
-             "  TRY(place_.file_system->write(pieces));\n",
-             "  for (const WritePiece& piece : pieces) {\n"
-             "    for_each_chunk(piece, [&](uint64_t chunk, BlockMask mask) {\n"
-             "      mark(chunk, mask, BlockState::kData);\n"
-             "      return true;\n"
-             "    });\n"
-             "  }\n"
-             "  TRY(place_.file_system->write(pieces));\n"),
+             "    TRY(write_overlay(pieces));\n    overlay_dirty_",
+             "    mark_data(pieces);\n    TRY(write_overlay(pieces));\n    overlay_dirty_"),
+    Mutation("marked-before-written-captured", "10", "index/generation.cc",
+             "  TRY(write_overlay(pieces));\n  redo_",
+             "  mark_data(pieces);\n  TRY(write_overlay(pieces));\n  redo_"),
     Mutation("checkpoint-recorded-unflushed", "12", "index/disk_cut.cc",
              "  auto flushed = flush_frozen();\n", "  Result<void> flushed;\n"),
     Mutation("live-map-of-another-boot", "proof", "index/live_map.cc",
              "  if (header != wanted) return std::unique_ptr<LiveMap>();\n", ""),
     Mutation("journal-record-unchecked", "replay", "index/journal_record.cc",
-             "  if (record_checksum(Bytes(bytes.begin(), "
-             "bytes.begin() + ptrdiff_t(record.bytes))) != checksum) {\n",
-             "  if (checksum == 0) {\n", ("unit_tests", "JournalRecord*:MapJournal*:GenerationTest.*")),
+             "  if (record_checksum(bytes.first(record.bytes)) != checksum) return std::nullopt;\n",
+             "  if (checksum == 0) return std::nullopt;\n", ("unit_tests", "JournalRecord*:MapJournal*:GenerationTest.*")),
     Mutation("failed-sync-forgotten", "poison", "index/generation.cc",
-             "return poison(std::move(synced.error()));\n", "return std::move(synced.error());\n"),
+             "    Error error = poison(std::move(synced.error()));",
+             "    Error error = std::move(synced.error());"),
+    Mutation("poisoned-after-putting-back", "poison", "index/generation.cc",
+             "    Error error = poison(std::move(synced.error()));  // first: a process that dies now has told it\n"
+             "    put_carried_back();\n",
+             "    put_carried_back();\n    Error error = poison(std::move(synced.error()));\n"),
+    Mutation("failed-write-not-owed", "9", "index/generation.cc",
+             "  if (!written.ok()) overlay_dirty_.store(true);\n", "", FLUSHES),
     Mutation("import-published-unregistered", "2", "index/import_image.cc",
              "  TRY(store.chunks().sync());\n\n  NewDisk disk;\n", "  NewDisk disk;\n"),
     Mutation("shrink-published-unregistered", "2", "index/disk_change.cc",
@@ -153,4 +184,22 @@ MUTATIONS = [
              "  std::ranges::sort(moves, {}, &LocationTable::Move::id);\n",
              "  TRY(delete_files(done));\n"
              "  std::ranges::sort(moves, {}, &LocationTable::Move::id);\n"),
+    Mutation("pool-record-with-its-key-at-once", "pool", "cas/kv/hyperv_pool.cc",
+             "    std::ranges::copy(kNoKey, record_in(nameless, i).begin());\n", "    (void)i;\n", POOLS),
+    Mutation("pool-grown-unsynced", "pool", "cas/kv/hyperv_pool.cc",
+             "  TRY(file_.sync());  // of zeros: no file system shows what was on the device before\n", "", POOLS),
+    Mutation("pool-record-not-synced-before-its-key", "pool", "cas/kv/hyperv_pool.cc",
+             "  TRY(file_.write(offset, nameless));\n  return file_.sync();\n",
+             "  return file_.write(offset, nameless);\n", POOLS),
+    Mutation("pool-long-value-in-its-place", "pool", "cas/kv/hyperv_pool.cc",
+             "  if (longest >= kHypervSectorBytes) {\n", "  if (longest > kHypervValueBytes) {\n", POOLS),
+    Mutation("pool-place-not-synced", "pool", "cas/kv/hyperv_pool.cc",
+             "    TRY(file_.write(offset_of(slot), records));\n    TRY(file_.sync());\n",
+             "    TRY(file_.write(offset_of(slot), records));\n", POOLS),
+    Mutation("pool-copies-cut-with-their-keys", "pool", "cas/kv/hyperv_pool.cc",
+             "  TRY(forget(slots_between(copies_at, copies_at + count_of(copies))));\n  return cut(end);\n",
+             "  return cut(end);\n", POOLS),
+    Mutation("pool-older-duplicate-comes-back", "pool", "cas/kv/hyperv_pool.cc",
+             "  TRY(forget(slots.first(slots.size() - 1)));\n  TRY(forget(slots.last(1)));\n",
+             "  TRY(forget(slots));\n", POOLS),
 ]

@@ -9,7 +9,7 @@ Result<ChunkId> MemoryStore::put(ObjectKind kind, std::span<const std::byte> byt
   }
   const ChunkId id = hash_of(bytes);
   std::lock_guard lock(mutex_);
-  objects_.try_emplace(id, std::make_shared<const Bytes>(bytes.begin(), bytes.end()));
+  objects_.try_emplace(id, std::make_shared<const ObjectContent>(bytes.begin(), bytes.end()));
   return id;
 }
 

@@ -1,12 +1,18 @@
 // Bytes for tests, the same for the same seed.
 #pragma once
 
+#include <algorithm>
 #include <random>
 
-#include "cas/chunk_id.h"
+#include "cas/chunk_store.h"
 #include "cas/os/bytes.h"
 
 namespace casdisk {
+
+// For EXPECT_EQ of an object and what it was made of.
+inline bool operator==(const ObjectContent& object, const Bytes& bytes) {
+  return std::ranges::equal(object, bytes);
+}
 
 // Bytes that no codec makes smaller.
 inline Bytes random_bytes(uint64_t seed, size_t size = kChunkBytes) {

@@ -41,7 +41,7 @@ class SimulatedMachine : public Machine {
                         const std::string& note) override {
     TRY(make_lock_file(path));
     if (is_locked(path) || share_count(path) > 0) return busy(what);
-    auto lock = std::make_shared<SimulatedComputer::Lock>(life_, note);
+    auto lock = std::make_shared<SimulatedComputer::Lock>(SimulatedComputer::Lock{life_, note});
     computer_.locks()[path] = lock;
     return FileLock(std::shared_ptr<void>(std::move(lock)));
   }
@@ -55,7 +55,7 @@ class SimulatedMachine : public Machine {
   Result<FileLock> share_lock(const std::string& path, const std::string& what) override {
     TRY(make_lock_file(path));
     if (is_locked(path)) return busy(what);
-    auto lock = std::make_shared<SimulatedComputer::Lock>(life_, "");
+    auto lock = std::make_shared<SimulatedComputer::Lock>(SimulatedComputer::Lock{life_, ""});
     computer_.shared_locks()[path].push_back(lock);
     return FileLock(std::shared_ptr<void>(std::move(lock)));
   }

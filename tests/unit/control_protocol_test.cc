@@ -1,5 +1,6 @@
 #include "nbd/control/control_protocol.h"
 
+#include <cerrno>
 #include <random>
 
 #include "tests/support/result_assertions.h"
@@ -15,6 +16,7 @@ ControlRequest full_checkpoint() {
   request.disk = "web";
   request.checkpoint = "monday";
   request.wait = true;
+  request.token = "cdt_secret";
   request.labels = {{"owner", "ops"}, {"why", "before \"upgrade\"\n"}};
   request.attachments = {{"vmstate", 12345, Entry::of(hash_of({}))}, {"empty", 1, Entry::zero()}};
   return request;
@@ -44,6 +46,7 @@ TEST(ControlProtocol, RequestsComeBackAsTheyWere) {
   EXPECT_EQ(got.id, sent.id);
   EXPECT_EQ(got.operation, sent.operation);
   EXPECT_EQ(got.disk, sent.disk);
+  EXPECT_EQ(got.token, sent.token);
   EXPECT_EQ(got.checkpoint, sent.checkpoint);
   EXPECT_EQ(got.labels, sent.labels);
   EXPECT_EQ(got.attachments, sent.attachments);
@@ -84,10 +87,13 @@ TEST(ControlProtocol, AnswersComeBackAsTheyWere) {
 }
 
 TEST(ControlProtocol, ErrorsKeepTheirFault) {
-  for (int fault = 0; fault <= int(Fault::kDiffers); fault++) {
+  for (int fault = 0; fault <= int(Fault::kUnavailable); fault++) {
     const ControlReply sent{1, Error{Fault(fault), 0, "why"}};
     EXPECT_EQ(std::get<Error>(must(decode_reply(encode(sent))).content).fault, Fault(fault));
   }
+  const auto denied = encode(ControlReply{1, Error{Fault::kInvalid, EPERM, "rollback"}});
+  EXPECT_NE(denied.find(R"("fault":"denied")"), std::string::npos) << denied;
+  EXPECT_EQ(std::get<Error>(must(decode_reply(denied)).content).fault, Fault::kInvalid);
   const auto later = must(decode_reply(R"({"id":1,"error":{"fault":"of version 2"}})"));
   EXPECT_EQ(std::get<Error>(later.content).fault, Fault::kIo);
 }
@@ -104,6 +110,7 @@ TEST(ControlProtocol, WrongRequestsAreToldApart) {
           R"({"id":1,"do":"flush","disk":7})",
           R"({"id":1,"do":"flush","disk":"../web"})",
           R"({"id":1,"do":"flush"})",
+          R"({"id":1,"do":"flush","disk":"web","token":7})",
           R"({"id":1,"do":"checkpoint","disk":"web"})",
           R"({"id":1,"do":"fork","disk":"web"})",
           R"({"id":1,"do":"resize","disk":"web"})",

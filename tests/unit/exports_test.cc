@@ -60,6 +60,34 @@ TEST_F(ExportsTest, OneAloneIsTheDefaultAndHeldThroughout) {
   EXPECT_OK(Exports::check(options(VolumeName{"web", "monday"})));
 }
 
+TEST_F(ExportsTest, WhatIsNotShownIsNeitherListedNorTheDefault) {
+  auto all = exports();
+  auto web_alone = [](const std::string& disk) { return disk == "web"; };
+  auto none = [](const std::string&) { return false; };
+  std::vector<std::string> listed;
+  for (const auto& line : must(all->list(web_alone))) listed.push_back(line.name);
+  EXPECT_EQ(listed, (std::vector<std::string>{"web", "web@monday"}));
+  EXPECT_TRUE(must(all->list(none)).empty());
+  EXPECT_EQ(must(all->default_name(web_alone)), "web");
+  auto hidden = all->default_name(none);
+  ASSERT_FAULT(hidden, Fault::kInvalid);
+  EXPECT_NE(hidden.error().context.find("0 disks"), std::string::npos) << hidden.error().context;
+  auto one = exports(VolumeName{"other", ""});
+  EXPECT_TRUE(must(one->list(web_alone)).empty());
+  hidden = one->default_name(web_alone);
+  ASSERT_FAULT(hidden, Fault::kInvalid);
+  EXPECT_EQ(hidden.error().context.find("other"), std::string::npos) << hidden.error().context;
+}
+
+TEST_F(ExportsTest, AUserMayBeKeptFromWriting) {
+  auto all = exports();
+  auto reader = must(all->open_export("web")), writer = must(all->open_export("web"));
+  reader->forbid_writing();
+  EXPECT_FALSE(reader->may_write());
+  EXPECT_TRUE(writer->may_write());
+  EXPECT_FALSE(must(all->open_export("web@monday"))->may_write());
+}
+
 TEST_F(ExportsTest, UsersShareOneDiskAndTheLastOneClosesIt) {
   auto all = exports();
   auto first = must(all->open_export("web"));

@@ -46,6 +46,11 @@ class GenerationTest : public testing::Test {
     WritePiece piece{nullptr, block * kBlockBytes, bytes};
     return generation_->write(std::span(&piece, 1));
   }
+  // What the overlay's file has there is something else from now on.
+  void overwrite_overlay(uint64_t block, uint64_t count) {
+    auto overlay = must(directory_->open("00000001.overlay", OpenMode::kWrite));
+    must(overlay->write(block * kBlockBytes, Bytes(count * kBlockBytes)));
+  }
   bool holds(uint64_t block, uint64_t count, uint64_t seed) {
     Bytes bytes(count * kBlockBytes);
     must(generation_->overlay().read(block * kBlockBytes, bytes));
@@ -109,10 +114,149 @@ TEST_F(GenerationTest, AHoleIsOwedToTheNextFlush) {
   ASSERT_OK(generation_->zero(3, 1));
   ASSERT_EQ(state(3), BlockState::kData);  // that is the hole
   const uint64_t before = plan_.done_count(FileOperation::kSync);
+  ASSERT_OK(generation_->flush());  // of the overlay, and of a record that says so
+  EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + 2);
+  ASSERT_OK(generation_->flush());  // it is owed once
+  EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + 2);
+}
+
+TEST_F(GenerationTest, AFlushOfAFewBlocksIsOneSync) {
+  ASSERT_OK(write(3, 1, 1));
+  uint64_t before = plan_.done_count(FileOperation::kSync);
   ASSERT_OK(generation_->flush());
   EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + 1);
-  ASSERT_OK(generation_->flush());  // it is owed once
-  EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + 1);
+  ASSERT_OK(write(3, 1, 2));  // no word changes, and the journal carries the block already
+  ASSERT_OK(generation_->flush());
+  EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + 2);
+  ASSERT_OK(generation_->flush());
+  EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + 2);
+  // Too many: the overlay is synced, and the journal says so.
+  ASSERT_OK(write(10, RedoBuffer::kMaxBlocks, 3));
+  ASSERT_OK(write(3, 1, 4));
+  ASSERT_OK(generation_->flush());
+  EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + 4);
+}
+
+// A guest that only rewrites is left to the overlay.
+TEST_F(GenerationTest, FlushesOfRewrittenBlocksGoBackToTheOverlay) {
+  ASSERT_OK(write(3, 1, 0));
+  ASSERT_OK(generation_->flush());
+  const uint64_t before = plan_.done_count(FileOperation::kSync);
+  for (uint64_t i = 1; i <= 40; i++) {
+    ASSERT_OK(write(3, 1, i));
+    ASSERT_OK(generation_->flush());
+  }
+  EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + 41);  // one more, where it changed
+  overwrite_overlay(3, 1);
+  reboot();
+  EXPECT_FALSE(holds(3, 1, 40));  // the journal carries nothing any more
+}
+
+TEST_F(GenerationTest, AnOverlayIsSyncedWhateverTheJournalCarries) {
+  ASSERT_OK(write(3, 1, 1));
+  ASSERT_OK(generation_->flush());
+  const uint64_t before = plan_.done_count(FileOperation::kSync);
+  ASSERT_OK(generation_->flush_overlay());
+  EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + 2);
+  ASSERT_OK(generation_->flush_overlay());
+  EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + 2);
+  ASSERT_OK(write(4, 1, 1));
+  ASSERT_OK(generation_->flush());  // carried again
+  EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + 3);
+  plan_.fail(FileOperation::kSync, 1, EIO);  // the kernel could not write it out
+  EXPECT_FAULT(generation_->flush_overlay(), Fault::kPoisoned);
+  generation_.reset();
+  generation_ = must(Generation::recover(place(), 1, kSizeBytes, true));
+  EXPECT_TRUE(holds(4, 1, 1));  // the journal has it
+}
+
+// A write that began while there were too many, and ends when a flush has begun to capture again.
+TEST_F(GenerationTest, AWriteThatAFlushOvertakesIsOwedToTheNext) {
+  ASSERT_OK(write(100, RedoBuffer::kMaxBlocks + 1, 1));
+  plan_.before_next(FileOperation::kWrite, [&] {
+    ASSERT_OK(generation_->flush());
+    ASSERT_OK(write(3, 1, 2));  // captured
+  });
+  ASSERT_OK(write(3, 1, 3));  // its bytes come last
+  const uint64_t before = plan_.done_count(FileOperation::kSync);
+  ASSERT_OK(generation_->flush());
+  EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + 2);  // not carried
+  reboot();
+  EXPECT_TRUE(holds(3, 1, 3));
+}
+
+// Too many come, and a flush before the last of them is written.
+TEST_F(GenerationTest, WhatWasCapturedIsOwedWhenThereAreTooMany) {
+  ASSERT_OK(write(3, 1, 1));
+  uint64_t before = 0;
+  plan_.before_next(FileOperation::kWrite, [&] {
+    before = plan_.done_count(FileOperation::kSync);
+    ASSERT_OK(generation_->flush());
+    EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + 2);  // of overlay and journal
+  });
+  ASSERT_OK(write(100, RedoBuffer::kMaxBlocks, 1));
+  EXPECT_NE(before, 0u);
+}
+
+// The machine's end takes the overlay's bytes, as far as no sync has covered them.
+TEST_F(GenerationTest, WhatTheJournalCarriesIsRedone) {
+  ASSERT_OK(write(3, 2, 1));
+  ASSERT_OK(generation_->flush());
+  ASSERT_OK(write(4, 1, 2));
+  ASSERT_OK(generation_->flush());
+  ASSERT_OK(write(3, 1, 3));  // owed to the next flush
+  generation_.reset();
+  overwrite_overlay(3, 2);
+  reboot();
+  Bytes first(kBlockBytes);
+  must(generation_->overlay().read(3 * kBlockBytes, first));
+  const Bytes both = random_bytes(1, 2 * kBlockBytes);
+  EXPECT_TRUE(std::ranges::equal(first, std::span(both).first(kBlockBytes)));
+  EXPECT_TRUE(holds(4, 1, 2));
+  overwrite_overlay(3, 2);  // the recovery has put them into the overlay
+  generation_.reset();
+  reboot();
+  EXPECT_FALSE(holds(4, 1, 2));
+}
+
+TEST_F(GenerationTest, WhatTheOverlayHasGotSinceIsNotUndone) {
+  ASSERT_OK(write(3, 1, 1));
+  ASSERT_OK(generation_->flush());  // carried
+  ASSERT_OK(write(3, RedoBuffer::kMaxBlocks + 1, 2));
+  ASSERT_OK(generation_->flush());  // synced
+  reboot();
+  EXPECT_TRUE(holds(3, RedoBuffer::kMaxBlocks + 1, 2));
+  ASSERT_OK(write(3, 1, 1));
+  ASSERT_OK(generation_->flush());
+  ASSERT_OK(write(3, RedoBuffer::kMaxBlocks, 4));
+  ASSERT_OK(write(70, 1, 4));  // one too many
+  ASSERT_OK(write(3, 1, 5));
+  ASSERT_OK(generation_->flush());
+  ASSERT_OK(write(75, 1, 6));
+  ASSERT_OK(generation_->flush());  // carried again
+  overwrite_overlay(75, 1);
+  reboot();
+  EXPECT_TRUE(holds(3, 1, 5));
+  EXPECT_TRUE(holds(75, 1, 6));
+}
+
+TEST_F(GenerationTest, WhatIsCarriedHasABound) {
+  constexpr uint64_t kFlushes = 160, kBlocks = RedoBuffer::kMaxBlocks;  // 20 MiB in all
+  constexpr uint64_t kBytes = kFlushes * kBlocks * kBlockBytes;
+  generation_ = must(Generation::create(place(), 2, kBytes));
+  const uint64_t before = plan_.done_count(FileOperation::kSync);
+  for (uint64_t i = 0; i < kFlushes; i++) {
+    ASSERT_OK(write(i * kBlocks, kBlocks, i));
+    ASSERT_OK(generation_->flush());
+  }
+  // Each 8 MiB the overlay is synced.
+  EXPECT_EQ(plan_.done_count(FileOperation::kSync), before + kFlushes + 2);
+  EXPECT_LT(std::filesystem::file_size(temporary_.path() + "/00000002.journal"), uint64_t(10)
+                                                                                     << 20);
+  generation_.reset();
+  file_system_.reboot();
+  generation_ = must(Generation::recover(place(), 2, kBytes, false));
+  for (uint64_t i = 0; i < kFlushes; i++) EXPECT_TRUE(holds(i * kBlocks, kBlocks, i)) << i;
 }
 
 TEST_F(GenerationTest, WhatASurvivorOwesTheNextFlushPays) {
@@ -134,7 +278,8 @@ TEST_F(GenerationTest, RecordsCutOffByARecoveryStayDead) {
   std::string path = temporary_.path() + "/00000001.journal";
   {
     std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(kJournalHeaderBytes + kJournalRecordHeaderBytes + kJournalRunBytes + 9);
+    file.seekp(kJournalHeaderBytes + kJournalRecordHeaderBytes + kJournalRunBytes +
+               kJournalRedoBytes + 9);
     file.put('\x7f');
   }
   reboot();
@@ -178,6 +323,19 @@ TEST_F(GenerationTest, AFailedWriteOutPoisonsLikeAFailedSync) {
   EXPECT_EQ(plan_.done_count(FileOperation::kWriteOut), 1u);
   generation_.reset();
   EXPECT_FAULT(Generation::recover(place(), 1, kSizeBytes, false), Fault::kPoisoned);
+}
+
+// It may have left new bytes in blocks that are data, and readers find them.
+TEST_F(GenerationTest, AWriteThatFailsIsOwedToTheNextFlush) {
+  for (uint64_t count : {1, 100}) {  // one that the journal would carry, and one that it would not
+    ASSERT_OK(write(0, count, 1));
+    ASSERT_OK(generation_->flush_overlay());
+    plan_.fail(FileOperation::kWrite, 1, EIO);
+    EXPECT_FAULT(write(0, count, 2), Fault::kIo);
+    const uint64_t synced = plan_.done_count(FileOperation::kSync);
+    ASSERT_OK(generation_->flush());
+    EXPECT_GT(plan_.done_count(FileOperation::kSync), synced);
+  }
 }
 
 TEST_F(GenerationTest, AFullFileSystemIsAnErrorThatPasses) {

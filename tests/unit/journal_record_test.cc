@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
+#include "cas/crc32c.h"
 #include "tests/support/result_assertions.h"
+#include "tests/support/sample_data.h"
 
 namespace casdisk {
 namespace {
@@ -49,11 +52,19 @@ TEST(JournalHeader, ComesBackAndIsChecked) {
 
 TEST(JournalRecord, ComesBackAtItsOwnPlaceOnly) {
   std::vector<WordRun> runs = {{0, 1, kAllData}, {7, 900, kAllZero}, {999, 1, 0x6}};
-  Bytes bytes = encode_journal_record(kHeader, 4096, runs);
+  const Bytes block = random_bytes(1, kBlockBytes), other_block = random_bytes(2, kBlockBytes);
+  std::vector<RedoBlock> redo = {{3, block}, {15'999, other_block}};
+  Bytes bytes = encode_journal_record(kHeader, 4096, {.runs = runs, .redo = redo});
   auto record = decode_journal_record(kHeader, 4096, bytes);
   ASSERT_TRUE(record);
   EXPECT_EQ(record->runs, runs);
   EXPECT_EQ(record->bytes, bytes.size());
+  EXPECT_FALSE(record->overlay_synced);
+  ASSERT_EQ(record->redo.size(), 2u);
+  EXPECT_EQ(record->redo[0].block, 3u);
+  EXPECT_TRUE(std::ranges::equal(record->redo[0].bytes, block));
+  EXPECT_EQ(record->redo[1].block, 15'999u);
+  EXPECT_TRUE(std::ranges::equal(record->redo[1].bytes, other_block));
 
   EXPECT_FALSE(decode_journal_record(kHeader, 8192, bytes));
   JournalHeader other = kHeader;
@@ -67,8 +78,63 @@ TEST(JournalRecord, ComesBackAtItsOwnPlaceOnly) {
   EXPECT_FALSE(decode_journal_record(other, 4096, bytes));
 }
 
+TEST(JournalRecord, NamesNoBlockBeyondTheDisk) {
+  const Bytes block(kBlockBytes);
+  const std::vector<RedoBlock> redo = {{15'999, block}};
+  const Bytes bytes = encode_journal_record(kHeader, 4096, {.redo = redo});
+  EXPECT_TRUE(decode_journal_record(kHeader, 4096, bytes));
+  JournalHeader smaller = kHeader;
+  smaller.chunk_count = 999;
+  EXPECT_FALSE(decode_journal_record(smaller, 4096, bytes));
+}
+
+// Nothing that an encoder would not write: with checksums that fit.
+TEST(JournalRecord, FlagsAndCountsAreChecked) {
+  Bytes synced = encode_journal_record(kHeader, 4096, {.overlay_synced = true});
+  auto record = decode_journal_record(kHeader, 4096, synced);
+  ASSERT_TRUE(record);
+  EXPECT_TRUE(record->overlay_synced);
+  EXPECT_EQ(record->bytes, kJournalRecordHeaderBytes);
+
+  auto sealed_with = [&](Bytes bytes, size_t at, uint16_t value) {
+    store_le(&bytes[at], value);
+    store_le(&bytes[4], uint32_t(0));
+    store_le(&bytes[4], crc32c(bytes));
+    return bytes;
+  };
+  EXPECT_TRUE(decode_journal_record(kHeader, 4096, sealed_with(synced, 38, 1)));
+  EXPECT_FALSE(decode_journal_record(kHeader, 4096, sealed_with(synced, 38, 0)));  // says nothing
+  EXPECT_FALSE(decode_journal_record(kHeader, 4096, sealed_with(synced, 38, 2)));
+  EXPECT_FALSE(decode_journal_record(kHeader, 4096, sealed_with(synced, 38, 3)));
+  EXPECT_FALSE(decode_journal_record(kHeader, 4096, sealed_with(synced, 36, 1)));  // is too short
+  const Bytes block(kBlockBytes);
+  const std::vector<RedoBlock> redo = {{3, block}};
+  const Bytes carrying = encode_journal_record(kHeader, 4096, {.redo = redo});
+  EXPECT_TRUE(decode_journal_record(kHeader, 4096, sealed_with(carrying, 38, 0)));
+  EXPECT_FALSE(decode_journal_record(kHeader, 4096, sealed_with(carrying, 38, 1)));  // both
+}
+
+// What a program of before wrote: runs alone, under a header of version 1.
+TEST(JournalRecord, TheFirstVersionIsRead) {
+  Bytes bytes = encode_journal_header(kHeader);
+  for (uint32_t version : {1u, 2u, 3u, 0u}) {
+    store_le(&bytes[4], version);
+    store_le(&bytes[32], crc32c(std::span(bytes).first(32)));
+    auto header = decode_journal_header(bytes);
+    if (version == 1 || version == 2) {
+      ASSERT_OK(header);
+      EXPECT_EQ(header.value(), kHeader);
+    } else {
+      EXPECT_FAULT(header, Fault::kDamaged) << version;
+    }
+  }
+}
+
 TEST(JournalRecord, NoFlippedBitAndNoTornTailPasses) {
-  Bytes bytes = encode_journal_record(kHeader, 4096, std::vector<WordRun>{{5, 2, kAllData}});
+  const std::vector<WordRun> runs = {{5, 2, kAllData}};
+  const Bytes block = random_bytes(1, kBlockBytes);
+  const std::vector<RedoBlock> redo = {{80, block}};
+  Bytes bytes = encode_journal_record(kHeader, 4096, {.runs = runs, .redo = redo});
   for (size_t bit = 0; bit < bytes.size() * 8; bit++) {
     Bytes bad = bytes;
     bad[bit / 8] ^= std::byte(1 << (bit % 8));
@@ -82,7 +148,8 @@ TEST(JournalRecord, NoFlippedBitAndNoTornTailPasses) {
 
 // The example of docs/FORMAT.md.
 TEST(JournalRecord, GoldenBytes) {
-  Bytes bytes = encode_journal_record(kHeader, 4096, std::vector<WordRun>{{5, 2, kAllData}});
+  const std::vector<WordRun> runs = {{5, 2, kAllData}};
+  Bytes bytes = encode_journal_record(kHeader, 4096, {.runs = runs});
   std::string hex;
   for (std::byte byte : bytes) {
     char digits[3];

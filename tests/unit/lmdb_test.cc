@@ -158,6 +158,25 @@ TEST(Lmdb, NamesItsDirectoryInErrors) {
   EXPECT_NE(garbage.error().context.find(directory.path()), std::string::npos);
 }
 
+TEST(Lmdb, AFileThatLostItsEndIsDamagedAndNoSignal) {
+  TemporaryDirectory directory;
+  {
+    auto environment = open(directory.path());
+    for (int i = 0; i < 200; i++) {
+      ASSERT_OK(put(*environment, std::to_string(i), std::string(1000, 'x')));
+    }
+  }
+  const std::string file = directory.path() + "/data.mdb";
+  std::filesystem::resize_file(file, 8192);  // the two meta pages
+  auto environment = open(directory.path());
+  ASSERT_TRUE(environment);
+  auto read = environment->view([](LmdbReader& reader) -> Result<void> {
+    TRY(reader.get(as_bytes("150")));
+    return {};
+  });
+  ASSERT_FAULT(read, Fault::kDamaged);
+}
+
 TEST(Lmdb, SecondOpenOfOneProcessSharesTheFirst) {
   TemporaryDirectory directory;
   auto first = open(directory.path());

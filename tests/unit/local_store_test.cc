@@ -164,6 +164,71 @@ TEST_F(LocalStoreTest, FlippedBitIsFoundAndHealed) {
   }
 }
 
+TEST_F(LocalStoreTest, ABlockIsReadAloneUntilItsChunkIsAskedForOften) {
+  const Bytes bytes = random_bytes(1);
+  const ChunkId id = put_and_reopen(bytes);
+  Bytes block(kBlockBytes);
+  for (const uint32_t i : {3u, 9u, 1u, 14u}) {
+    ASSERT_OK(store_->read_chunk(id, i * kBlockBytes, block));
+    EXPECT_TRUE(std::ranges::equal(block, std::span(bytes).subspan(i * kBlockBytes, kBlockBytes)));
+  }
+  EXPECT_EQ(store_->cache().counters().used_bytes, 0u);
+  for (uint32_t i = 0; i < 20; i++)
+    ASSERT_OK(store_->read_chunk(id, i * 7 % 16 * kBlockBytes, block));
+  EXPECT_GT(store_->cache().counters().used_bytes, kChunkBytes);
+}
+
+TEST_F(LocalStoreTest, AChunkThatIsReadFromItsBeginningOnIsLoaded) {
+  const ChunkId id = put_and_reopen(random_bytes(1));
+  Bytes block(kBlockBytes);
+  for (uint32_t i = 0; i < 5; i++) ASSERT_OK(store_->read_chunk(id, i * kBlockBytes, block));
+  EXPECT_GT(store_->cache().counters().used_bytes, kChunkBytes);
+}
+
+TEST_F(LocalStoreTest, ADamagedBlockIsNotServedAndItsNeighboursAreUntilItIsFound) {
+  const Bytes bytes = random_bytes(1);
+  const ChunkId id = put_and_reopen(bytes);
+  Bytes block(kBlockBytes);
+  ASSERT_OK(store_->read_chunk(id, 0, block));  // its checksums are known now
+  flip_bit(packs()[0], kFirstPayload + 5 * kBlockBytes + 17);
+  ASSERT_OK(store_->read_chunk(id, 6 * kBlockBytes, block));
+  EXPECT_TRUE(std::ranges::equal(block, std::span(bytes).subspan(6 * kBlockBytes, kBlockBytes)));
+  for (const bool reopened : {false, true}) {
+    if (reopened) reopen();
+    ASSERT_FAULT(store_->read_chunk(id, 5 * kBlockBytes, block), Fault::kDamaged);
+    ASSERT_FAULT(store_->read_chunk(id, 6 * kBlockBytes, block), Fault::kDamaged);
+    ASSERT_FAULT(store_->read_chunk(id, 5 * kBlockBytes + 100, std::span(block).first(10)),
+                 Fault::kDamaged);
+  }
+  EXPECT_FALSE(trusts(id));
+}
+
+// Memory that was wrong when the record was made: every checksum holds, the hash does not.
+TEST_F(LocalStoreTest, WhatDoesNotHashToItsNameIsNotServedByBlocksOnceThatIsKnown) {
+  const ChunkId id = put_and_reopen(random_bytes(1));
+  Bytes other = random_bytes(1);
+  other[0] ^= std::byte(1);
+  const Bytes record = encode_record(ObjectKind::kChunk, id, kChunkBytes, Codec::kNone, other);
+  std::fstream file(packs()[0], std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(std::streamoff(kPackHeaderBytes));
+  file.write(reinterpret_cast<const char*>(record.data()), std::streamsize(record.size()));
+  file.close();
+  Bytes block(kBlockBytes);
+  ASSERT_OK(store_->read_chunk(id, 0, block));  // its own checksum holds
+  ASSERT_FAULT(store_->get(id), Fault::kDamaged);
+  for (int i = 0; i < 30; i++) {
+    ASSERT_FAULT(store_->read_chunk(id, uint32_t(i % 16) * kBlockBytes, block), Fault::kDamaged);
+  }
+  expect_heals(random_bytes(1));
+}
+
+TEST_F(LocalStoreTest, ADamagedHeaderIsFoundByAReadOfABlock) {
+  const ChunkId id = put_and_reopen(random_bytes(1));
+  flip_bit(packs()[0], kPackHeaderBytes + kRecordHeaderBytes + 4);  // a payload checksum
+  Bytes block(kBlockBytes);
+  ASSERT_FAULT(store_->read_chunk(id, 6 * kBlockBytes, block), Fault::kDamaged);
+}
+
 TEST_F(LocalStoreTest, DamageNamesItsBlock) {
   const ChunkId id = put_and_reopen(random_bytes(1));
   flip_bit(packs()[0], kFirstPayload + 5 * kBlockBytes);

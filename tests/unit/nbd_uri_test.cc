@@ -19,6 +19,7 @@ TEST(NbdUri, WhatWouldEndAPartOfItIsEncoded) {
 TEST(NbdUri, TcpPutsIpv6IntoBrackets) {
   EXPECT_EQ(tcp_nbd_uri("web", "127.0.0.1", 10809), "nbd://127.0.0.1:10809/web");
   EXPECT_EQ(tcp_nbd_uri("web", "::1", 1), "nbd://[::1]:1/web");
+  EXPECT_EQ(tcp_nbd_uri("web", "::1", 1, UriSecurity::kTls), "nbds://[::1]:1/web");
 }
 
 }  // namespace

@@ -55,8 +55,81 @@ TEST(Page, RandomPagesComeBack) {
     EXPECT_EQ(view.value().unpack().entries, page.entries);
     for (uint32_t slot = 0; slot < kPageEntries; slot++) {
       ASSERT_EQ(view.value().entry(slot), page.entries[slot]);
+      ASSERT_EQ(entry_of_page(bytes, page.level, slot).value(), page.entries[slot]);
     }
   }
+}
+
+// All of one kind but a few: where the counts of ids come to their greatest.
+TEST(Page, NearlyUniformPagesComeBack) {
+  for (uint32_t other = 0; other < kPageEntries; other++) {
+    Page page;
+    for (uint32_t slot = 0; slot < kPageEntries; slot++) {
+      page.entries[slot] = Entry::of(made_up_id(uint8_t(slot)));
+    }
+    Bytes full = encode_page(page);
+    ASSERT_EQ(full.size(), kMaxPageBytes);
+    ASSERT_EQ(entry_of_page(full, 0, other).value(), page.entries[other]);
+    page.entries[other] = other % 2 ? Entry::zero() : Entry::absent();
+    Bytes bytes = encode_page(page);
+    auto view = PageView::parse(bytes, 0);
+    ASSERT_OK(view);
+    ASSERT_EQ(view.value().unpack().entries, page.entries);
+    for (uint32_t slot = 0; slot < kPageEntries; slot++) {
+      ASSERT_EQ(entry_of_page(bytes, 0, slot).value(), page.entries[slot]);
+    }
+  }
+}
+
+// What parse refuses and the slot rests on, entry_of_page refuses in the same words.
+void expect_refused(std::span<const std::byte> bytes, uint8_t level, uint32_t slot) {
+  auto found = entry_of_page(bytes, level, slot);
+  auto view = PageView::parse(bytes, level);
+  ASSERT_FAULT(view, Fault::kDamaged);
+  ASSERT_FAULT(found, Fault::kDamaged);
+  EXPECT_EQ(found.error().context, view.error().context);
+}
+
+TEST(PageSlot, AWrongHeaderIsDamageInEverySlot) {
+  const Bytes good = encode_page(example());
+  for (size_t bit = 0; bit < 64; bit++) {
+    Bytes bad = good;
+    bad[bit / 8] ^= std::byte(1 << (bit % 8));
+    for (uint32_t slot = 0; slot < kPageEntries; slot++) expect_refused(bad, 0, slot);
+  }
+  for (uint32_t level = 1; level < 256; level++) expect_refused(good, uint8_t(level), 9);
+  for (size_t length = 0; length < kPageHeaderBytes; length++) {
+    const Bytes cut(good.begin(), good.begin() + ptrdiff_t(length));
+    for (uint32_t slot = 0; slot < kPageEntries; slot++) expect_refused(cut, 0, slot);
+  }
+}
+
+// Each length is an allocation of its own, so that AddressSanitizer sees a read beyond it.
+TEST(PageSlot, AnIdThatIsCutOffIsDamage) {
+  Page page;
+  for (uint32_t slot : {0u, 63u, 64u, 130u, 255u}) page.entries[slot] = Entry::of(made_up_id(7));
+  page.entries[131] = Entry::zero();
+  const Bytes good = encode_page(page);
+  for (size_t length = kPageHeaderBytes; length < good.size(); length++) {
+    const Bytes cut(good.begin(), good.begin() + ptrdiff_t(length));
+    const size_t whole_ids = (length - kPageHeaderBytes) / 32;
+    size_t id = 0;
+    for (uint32_t slot = 0; slot < kPageEntries; slot++) {
+      if (page.entries[slot].state == EntryState::kId && id++ >= whole_ids) {
+        expect_refused(cut, 0, slot);
+      } else {
+        ASSERT_EQ(entry_of_page(cut, 0, slot).value(), page.entries[slot]) << length << " " << slot;
+      }
+    }
+  }
+}
+
+TEST(PageSlot, BothZeroAndAnIdIsDamage) {
+  Bytes bad = encode_page(example());
+  bad[40 + 1] |= std::byte(2);  // entry 9 is zero, too
+  expect_refused(bad, 0, 9);
+  EXPECT_EQ(entry_of_page(bad, 0, 1).value(), Entry::zero());
+  EXPECT_EQ(entry_of_page(bad, 0, 8).value(), Entry::absent());
 }
 
 TEST(Page, EveryFlippedHeaderBitIsFoundOrMeansAnotherPage) {

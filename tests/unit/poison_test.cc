@@ -32,6 +32,13 @@ class PoisonTest : public testing::Test {
     plan_.fail(FileOperation::kSync, 1, EIO);
   }
 
+  // The operator's decision.
+  void accept() {
+    disk_.reset();
+    ASSERT_OK(accept_disk(*store_, "d", 1, no_progress));
+    disk_ = store_.disk("d");
+  }
+
   void expect_poisoned_until_accepted() {
     EXPECT_FAULT(disk_->write(0, bytes_), Fault::kPoisoned);
     EXPECT_FAULT(disk_->zero(0, 4096), Fault::kPoisoned);
@@ -42,8 +49,7 @@ class PoisonTest : public testing::Test {
     disk_.reset();
     store_.reopen(std::make_shared<RebootedFileSystem>(*inner_, plan_));
     EXPECT_FAULT(Disk::open(*store_, "d", {}), Fault::kPoisoned);
-    ASSERT_OK(accept_disk(*store_, "d", 1, no_progress));
-    disk_ = store_.disk("d");
+    accept();
     ASSERT_OK(disk_->write(0, bytes_));
     ASSERT_OK(disk_->flush());
   }
@@ -84,18 +90,47 @@ TEST_F(PoisonTest, AlsoWhereNothingWasAcknowledged) {
 TEST_F(PoisonTest, AcceptedItIsAsItWasFlushed) {
   const Bytes other = random_bytes(2, 4096);
   EXPECT_FAULT(disk_->flush(), Fault::kPoisoned);
-  disk_.reset();
-  ASSERT_OK(accept_disk(*store_, "d", 1, no_progress));  // seals bytes_ at 0, and zeros at 4096
-  disk_ = store_.disk("d");
+  accept();
+  const Bytes expected = contents(*disk_);
+  ASSERT_TRUE(std::ranges::equal(std::span(expected).first(4096), bytes_));
   must(disk_->write(0, other));
   must(disk_->write(4096, other));
-  plan_.fail(FileOperation::kSync, 1, EIO);
+  must(disk_->write(8192, random_bytes(3, 40 * 4096)));  // more than the journal carries
+  plan_.fail(FileOperation::kSync, 1, EIO);              // of the overlay
   EXPECT_FAULT(disk_->flush(), Fault::kPoisoned);
-  disk_.reset();
-  ASSERT_OK(accept_disk(*store_, "d", 1, no_progress));
-  Bytes expected(1'000'000);
-  std::ranges::copy(bytes_, expected.begin());
-  EXPECT_EQ(contents(*store_.disk("d")), expected);
+  accept();
+  EXPECT_EQ(contents(*disk_), expected);
+}
+
+// A journal record that carries its blocks is whole or is none, whatever became of its sync.
+TEST_F(PoisonTest, AcceptedItHasEachBlockWhole) {
+  const Bytes other = random_bytes(2, 4096);
+  EXPECT_FAULT(disk_->flush(), Fault::kPoisoned);
+  accept();
+  must(disk_->write(0, other));
+  plan_.fail(FileOperation::kSync, 1, EIO);  // of the journal
+  EXPECT_FAULT(disk_->flush(), Fault::kPoisoned);
+  accept();
+  Bytes found(4096);
+  must(disk_->read(0, found));
+  EXPECT_TRUE(found == other || found == bytes_);
+}
+
+// What the journal carries lies in the overlay's pages alone until it is sealed: lost there,
+// nothing is sealed of it, and accepting the disk brings it back.
+TEST_F(PoisonTest, WhatTheJournalCarriesIsNotSealedUnsynced) {
+  EXPECT_FAULT(disk_->flush(), Fault::kPoisoned);
+  accept();
+  const Entry root = disk_->head().root;
+  must(disk_->write(40'960, bytes_));
+  must(disk_->flush());
+  plan_.fail(FileOperation::kSync, 2, EIO);  // after the cut's own
+  ASSERT_FALSE(disk_->seal_all(1, no_progress).ok());
+  EXPECT_EQ(disk_->head().root, root);
+  accept();
+  Bytes found(4096);
+  must(disk_->read(40'960, found));
+  EXPECT_EQ(found, bytes_);
 }
 
 // Neither by hand nor in the background does what may be lost become a root.

@@ -20,18 +20,25 @@ def wait_for_socket(store):
 
 
 class ControlWire:
-    """A connection; self.greeting is what the server said first."""
+    """A connection, to the server of the one disk that is served or to the socket at a (short) path;
+    self.greeting is what the server said first."""
 
-    def __init__(self, store):
+    def __init__(self, store=None, path=None):
         self.socket = socket.socket(socket.AF_UNIX)
+        if path:
+            self.socket.connect(path)
+        else:
+            self.connect_by_lease(store)
+        self.socket.settimeout(20)
+        self.lines = self.socket.makefile("rb")
+        self.greeting = self.reply()
+
+    def connect_by_lease(self, store):
         run = os.open(store + "/run", os.O_RDONLY)  # the path may be too long for an address
         try:
             self.socket.connect(f"/proc/self/fd/{run}/{note_of_lease(store)[1]}")
         finally:
             os.close(run)
-        self.socket.settimeout(20)
-        self.lines = self.socket.makefile("rb")
-        self.greeting = self.reply()
 
     def send(self, line):
         self.socket.sendall(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n")

@@ -1,0 +1,105 @@
+#include "nbd/auth/private_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "cas/os/hex.h"
+#include "cas/os/posix_file.h"
+#include "cas/os/retry.h"
+#include "nbd/auth/crypto.h"
+
+namespace casdisk {
+namespace {
+
+std::string directory_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == path.npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string temporary_name(const std::string& path) {
+  std::array<uint8_t, 8> random;
+  fill_random(random);
+  return fmt::format("{}.new-{}", path, hex_of(std::as_bytes(std::span(random))));
+}
+
+Result<void> check_is_private(const std::string& path, int descriptor) {
+  struct stat status = {};
+  if (::fstat(descriptor, &status) != 0) return os_error(errno, path);
+  if (!S_ISREG(status.st_mode)) return Error{Fault::kInvalid, 0, path + ": not a file"};
+  if ((status.st_mode & 077) != 0) {
+    return Error{
+        Fault::kInvalid, 0,
+        fmt::format("{}: others may read or change it (mode {:04o}), which is refused; once "
+                    "you know that nobody has: chmod 600 {}",
+                    path, status.st_mode & 07777, path)};
+  }
+  if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
+    return Error{Fault::kInvalid, 0,
+                 fmt::format("{}: it belongs to user {}, not to user {} or root: chown it", path,
+                             status.st_uid, ::geteuid())};
+  }
+  return {};
+}
+
+Result<void> sync_directory(const std::string& path) {
+  const int descriptor =
+      retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  if (descriptor < 0) return os_error(errno, path);
+  PosixFile directory(descriptor, path);
+  return directory.sync();
+}
+
+Result<void> write_whole(const std::string& path, std::string_view bytes) {
+  const int descriptor = retry_interrupted([&] {
+    return ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  });
+  if (descriptor < 0) return os_error(errno, path);
+  PosixFile file(descriptor, path);
+  TRY(file.write(0, std::as_bytes(std::span(bytes))));
+  return file.sync();
+}
+
+// link() does not replace what is there, rename() does.
+Result<void> put_in_place(const std::string& temporary, const std::string& path, IfThere if_there) {
+  if (if_there == IfThere::kReplace) {
+    return ::rename(temporary.c_str(), path.c_str()) == 0 ? Result<void>() : os_error(errno, path);
+  }
+  if (::link(temporary.c_str(), path.c_str()) != 0) return os_error(errno, path);
+  return ::unlink(temporary.c_str()) == 0 ? Result<void>() : os_error(errno, temporary);
+}
+
+}  // namespace
+
+Result<std::string> read_private_file(const std::string& path, size_t max_bytes) {
+  const int descriptor =
+      retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
+  if (descriptor < 0) return os_error(errno, path);
+  PosixFile file(descriptor, path);
+  TRY(check_is_private(path, descriptor));
+  TRY_ASSIGN(const uint64_t size_bytes, file.size());
+  if (size_bytes > max_bytes) {
+    return Error{Fault::kTooLarge, 0, path + ": too large for what it should be", max_bytes,
+                 size_bytes};
+  }
+  std::string bytes(size_bytes, '\0');
+  TRY(file.read(0, std::as_writable_bytes(std::span(bytes))));
+  return bytes;
+}
+
+Result<void> write_private_file(const std::string& path, std::string_view bytes, IfThere if_there) {
+  const std::string temporary = temporary_name(path);
+  auto outcome = write_whole(temporary, bytes);
+  if (outcome.ok()) outcome = put_in_place(temporary, path, if_there);
+  if (!outcome.ok()) {
+    (void)::unlink(temporary.c_str());
+    return outcome;
+  }
+  return sync_directory(directory_of(path));
+}
+
+}  // namespace casdisk

@@ -1,0 +1,24 @@
+// Small files that hold secrets: mode 0600, replaced as a whole, refused where others can read
+// them.
+//
+// Any thread, any process: two that write one file at once leave the whole of one of them.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "cas/os/result.h"
+
+namespace casdisk {
+
+// kNotFound; kInvalid where somebody else than this user or root owns it or anybody else may read
+// or write it, and for what is no file; kTooLarge. The error says what to do.
+Result<std::string> read_private_file(const std::string& path, size_t max_bytes);
+
+enum class IfThere { kFail, kReplace };
+
+// Written beside `path` under a random name, synced, and put in place in one step; the directory is
+// synced: durable. kExists with IfThere::kFail. What an error leaves is as before.
+Result<void> write_private_file(const std::string& path, std::string_view bytes, IfThere if_there);
+
+}  // namespace casdisk
