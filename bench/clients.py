@@ -52,9 +52,9 @@ def fio(server, load, directory):
         command += ["--time_based", f"--runtime={load.seconds}"]
     if not load.no_repeats:
         command.append("--norandommap")
-    before, begin = server.cpu_seconds(), time.monotonic()
+    before = server.cpu_seconds()
     text = run(*command, cwd=directory)
-    cpu, end = server.cpu_seconds() - before, time.monotonic()
+    cpu = server.cpu_seconds() - before
     job = json.loads(text[text.index("{"):])["jobs"][0]
     if job["error"]:
         raise Failed(f"fio: error {job['error']}")
@@ -63,7 +63,7 @@ def fio(server, load, directory):
         raise Failed("fio: no operation was done")
     seconds = max(job["read"]["runtime"], job["write"]["runtime"]) / 1000
     if load.flush_at_end or not seconds:
-        seconds = end - begin
+        seconds = job["job_runtime"] / 1000
     latency = job["read" if job["read"]["total_ios"] else "write"]["clat_ns"]
     extra = {"p99_us": latency.get("percentile", {}).get("99.000000", 0) / 1000, "longest_us": latency["max"] / 1000}
     return Sample(count / seconds, cpu / count * 1e6, extra)

@@ -12,10 +12,15 @@ from bench.place import CASDISK, GIB, KIB, MIB, resident_bytes, run
 TIB = 1 << 40
 
 
-def flush(uri):
+def connected(uri):
     import nbd  # python3-libnbd, which scripts/bench has installed by now
     client = nbd.NBD()
     client.connect_uri(uri)
+    return client
+
+
+def flush(uri):
+    client = connected(uri)
     client.flush()
     client.shutdown()
 
@@ -41,7 +46,8 @@ def fork_subjects(bench):
 
 
 def checkpoint_subjects(dirty_bytes):
-    """A checkpoint with that much dirty; of the peers, what stands for one on a disk that is not running."""
+    """A checkpoint with that much dirty, of a disk that a client has open, and of one that nobody has: then the command
+    seals it. Of the peers, what stands for one on a disk that is not running."""
     def subjects(bench):
         store = bench.store("none")
         name = next(bench.names)
@@ -51,9 +57,17 @@ def checkpoint_subjects(dirty_bytes):
         run("qemu-img", "create", "-q", "-f", "qcow2", qcow2, str(4 * GIB))
         load = Load("write", 256 * KIB, depth=8, region=dirty_bytes, count=dirty_bytes // (256 * KIB))
 
-        def ours():
+        def unserved():
             fio(server, load, bench.place.path)
             return Sample(seconds_of(CASDISK, "--store", store.path, "checkpoint", name) * 1000)
+
+        def ours():
+            client = connected(server.uri)
+            try:
+                return unserved()
+            finally:
+                run(CASDISK, "--store", store.path, "seal", name, "--wait")
+                client.shutdown()
 
         def snapshot():
             peer = servers.qemu_nbd(bench.place, qcow2, "qcow2")
@@ -61,9 +75,9 @@ def checkpoint_subjects(dirty_bytes):
                 fio(peer, load, bench.place.path)
                 begin = time.monotonic()
                 flush(peer.uri)
+                seconds = time.monotonic() - begin
             finally:
                 peer.stop()
-            seconds = time.monotonic() - begin
             return Sample((seconds + seconds_of("qemu-img", "snapshot", "-c", next(bench.names), qcow2)) * 1000)
 
         def bare_sync():
@@ -76,7 +90,7 @@ def checkpoint_subjects(dirty_bytes):
             os.close(descriptor)
             bench.place.forget(path)
             return Sample(seconds * 1000)
-        return {"casdisk": ours, "flush + qemu-img snapshot": snapshot, "fdatasync of as much": bare_sync}
+        return {"casdisk": ours, "casdisk, unserved": unserved, "flush + qemu-img snapshot": snapshot, "fdatasync of as much": bare_sync}
     return subjects
 
 

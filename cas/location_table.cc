@@ -44,7 +44,7 @@ Result<void> LocationTable::initialize(Machine& machine) {
     }
     TRY_ASSIGN(auto store_id, reader.get(as_bytes(kStoreIdKey)));
     if (!store_id || store_id->size() != store_id_.size()) {
-      return Error{Fault::kDamaged, 0, "location table without a store id"};
+      return damaged_in_table("no store id");
     }
     std::ranges::copy(*store_id, store_id_.begin());
     return {};

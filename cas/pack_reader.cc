@@ -94,8 +94,10 @@ Result<ObjectContent> PackReader::read_verified(const LocatedObject& object,
   return plain;
 }
 
+// The room is the thread's: taken anew for each object, its memory would go back to the kernel and
+// come again, zeroed, page by page.
 Result<Object> PackReader::read(const LocatedObject& object) {
-  const auto record = room_for_records(1);
+  thread_local const std::unique_ptr<std::byte[]> record = room_for_records(1);
   TRY_ASSIGN(ObjectContent plain, read_verified(object, {record.get(), kMaxRecordBytes}));
   return std::make_shared<const ObjectContent>(std::move(plain));
 }

@@ -20,17 +20,24 @@ Result<void> FlushGroup::run(const std::function<Result<void>()>& work) {
   running_ = false;
   if (result.ok()) succeeded_ = run_number;
   const bool is_final = !result.ok() && result.error().fault == Fault::kPoisoned;
-  if (is_final && !failure_) failure_ = result.error();
+  if (is_final) set_failure(result.error());
   done_.notify_all();
   return result;
 }
 
-void FlushGroup::fail(Error error) {
+void FlushGroup::fail(const Error& error) {
   std::lock_guard lock(mutex_);
-  if (!failure_) failure_ = std::move(error);
+  set_failure(error);
+}
+
+// The first one counts. REQUIRES: mutex_ is held.
+void FlushGroup::set_failure(const Error& error) {
+  if (!failure_) failure_ = error;
+  has_failed_.store(true, std::memory_order_release);
 }
 
 std::optional<Error> FlushGroup::failure() const {
+  if (!has_failed_.load(std::memory_order_acquire)) return std::nullopt;
   std::lock_guard lock(mutex_);
   return failure_;
 }

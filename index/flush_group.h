@@ -5,6 +5,7 @@
 // again. After any other error those who waited try for themselves. Safe to call from any thread.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -21,12 +22,14 @@ class FlushGroup {
   Result<void> run(const std::function<Result<void>()>& work);
 
   // Something else than a flush has failed for good: as if a run had.
-  void fail(Error error);
+  void fail(const Error& error);
 
-  // The error that was final, once there is one.
+  // The error that was final, once there is one. Until then it costs a load.
   std::optional<Error> failure() const;
 
  private:
+  void set_failure(const Error& error);
+
   mutable std::mutex mutex_;
   std::condition_variable done_;
   // Guarded by mutex_.
@@ -34,6 +37,8 @@ class FlushGroup {
   uint64_t succeeded_ = 0;
   bool running_ = false;
   std::optional<Error> failure_;
+
+  std::atomic<bool> has_failed_ = false;  // set after failure_
 };
 
 }  // namespace casdisk

@@ -12,9 +12,6 @@ namespace {
 // Changed ranges at which they are first sorted and merged: 1 MiB of them. Then at each doubling.
 constexpr size_t kMaxChangedRanges = 64 * 1024;
 
-// What a recovery has to redo at most.
-constexpr uint64_t kMaxCarriedBytes = uint64_t(8) << 20;
-
 // Flushes of rewritten blocks alone that the journal still carries after one of new blocks.
 constexpr unsigned kMaxRewritingFlushes = 16;
 
@@ -261,7 +258,11 @@ bool Generation::pays_to_carry(const Unflushed& unflushed) const {
          !(place_.reserve != nullptr && place_.reserve->is_in_use());
 }
 
+// A write-out may have failed since the flush was let in, and what was put back be older than what
+// was captured.
 Result<void> Generation::flush_now() {
+  std::lock_guard lock(flush_mutex_);
+  if (auto failure = flush_group_.failure()) return *failure;
   const bool whole = !journal_ || journal_->size_bytes() > rewrite_at_bytes_;
   const bool may_carry = may_carry_;
   const Unflushed unflushed = take_unflushed(whole ? Words::kAll : Words::kChanged);
@@ -275,13 +276,17 @@ Result<void> Generation::flush_now() {
   return whole ? settle(replace_journal(unflushed.words)) : append({.runs = unflushed.words});
 }
 
-// The journal takes the blocks, and the overlay is left to a later flush.
+// The journal takes the blocks, and the overlay is left to a later flush. Where there is no space
+// for them, the words alone may fit: they take the place of a record that was not written whole.
 Result<void> Generation::carry(const Unflushed& unflushed) {
   carried_bytes_ += unflushed.redo.bytes.size();  // also should it fail: then the overlay has them
   rewriting_flushes_ = unflushed.words.empty() ? rewriting_flushes_ + 1 : 0;
   if (backlog_) backlog_->carried();
   const std::vector<RedoBlock> redo = unflushed.redo.entries();
-  return append({.runs = unflushed.words, .redo = redo});
+  auto carried = journal_->append({.runs = unflushed.words, .redo = redo});
+  if (carried.ok() || carried.error().fault != Fault::kNoSpace) return settle(std::move(carried));
+  TRY(sync_overlay());
+  return append({.runs = unflushed.words, .overlay_synced = true});
 }
 
 Result<void> Generation::sync_overlay() {
@@ -326,23 +331,16 @@ uint64_t Generation::next_dirty(uint64_t from, uint64_t end) const {
   return chunk == own_end ? end : chunk;
 }
 
-void Generation::enter() {
-  std::lock_guard lock(inside_mutex_);
-  inside_count_++;
-}
+void Generation::enter() { inside_count_.fetch_add(1); }
 
 void Generation::leave() {
-  std::lock_guard lock(inside_mutex_);
-  if (--inside_count_ == 0) inside_left_.notify_all();
+  if (inside_count_.fetch_sub(1) == 1) inside_count_.notify_all();
 }
 
 // Those inside do not wait for the device meanwhile.
 void Generation::drain() {
   if (backlog_) backlog_->let_through(true);
-  {
-    std::unique_lock lock(inside_mutex_);
-    inside_left_.wait(lock, [this] { return inside_count_ == 0; });
-  }
+  while (const uint32_t count = inside_count_.load()) inside_count_.wait(count);
   if (backlog_) backlog_->let_through(false);
 }
 

@@ -16,7 +16,6 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -99,6 +98,9 @@ class Generation {
   Result<uint64_t> allocated_bytes() const { return overlay_->allocated_bytes(); }
 
  private:
+  // What a recovery has to redo at most.
+  static constexpr uint64_t kMaxCarriedBytes = uint64_t(8) << 20;
+
   struct ChunkRange {
     uint64_t first = 0;
     uint64_t count = 0;
@@ -113,6 +115,7 @@ class Generation {
   Result<void> redo_block(const RedoBlock& redo);
   void put_carried_back();
   Error poisoned_before() const;
+  Error not_recovered(Error error) const;
   Result<MountProof> mount_proof() const;
   Result<void> reserve(uint64_t first_block, uint64_t block_count);
   bool takes_space(const WritePiece& piece) const;
@@ -155,7 +158,10 @@ class Generation {
   std::atomic<bool> can_punch_ = true;
   std::atomic<bool> may_carry_ = true;  // false during flush_overlay()
 
-  // Touched by one flush at a time.
+  // Held by a flush from the first to the last, and by whoever puts back what flushes carried: the
+  // journal says then what is flushed.
+  std::mutex flush_mutex_;
+  // Guarded by flush_mutex_.
   std::unique_ptr<MapJournal> journal_;  // null: the next flush writes a whole new one
   uint64_t rewrite_at_bytes_ = 0;
   uint64_t carried_bytes_ = 0;      // of blocks, by the journal and since the overlay was synced
@@ -169,10 +175,7 @@ class Generation {
   mutable std::mutex mutex_;
   std::vector<ChunkRange> changed_;
 
-  // Guarded by inside_mutex_.
-  std::mutex inside_mutex_;
-  std::condition_variable inside_left_;
-  uint64_t inside_count_ = 0;
+  std::atomic<uint32_t> inside_count_ = 0;
 
   std::unique_ptr<WriteBehind::Backlog> backlog_;  // of the overlay; last, so that it goes first
 };

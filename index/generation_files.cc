@@ -49,6 +49,7 @@ void Generation::start_write_behind() {
   backlog_ =
       std::make_unique<WriteBehind::Backlog>(*place_.write_behind, *overlay_, [this](Error error) {
         flush_group_.fail(poison(std::move(error)));
+        std::lock_guard lock(flush_mutex_);  // a flush under way may record newer bytes as flushed
         put_carried_back();
       });
 }
@@ -105,7 +106,9 @@ Result<std::shared_ptr<Generation>> Generation::recover(const GenerationPlace& p
     found->map_.reset();
   }
   if (!found->map_) {
-    TRY(with_reserve(place.reserve, [&] { return found->recover_from_journal(proof); }));
+    auto recovered =
+        with_reserve(place.reserve, [&] { return found->recover_from_journal(proof); });
+    if (!recovered.ok()) return found->not_recovered(std::move(recovered.error()));
   } else {
     // The process ended, the machine did not: map and overlay are as they were. What the journal
     // lacks is unknown, so the next flush writes a whole new one, after syncing the overlay.
@@ -113,6 +116,16 @@ Result<std::shared_ptr<Generation>> Generation::recover(const GenerationPlace& p
   }
   found->start_write_behind();
   return found;
+}
+
+Error Generation::not_recovered(Error error) const {
+  if (error.fault == Fault::kNoSpace) {
+    error.context += fmt::format(
+        "; what was flushed is whole in {}. Free up to {} MiB of the file system and open the disk "
+        "again",
+        file_name(number_, "journal"), (kMaxCarriedBytes + kRewriteJournalBytes) >> 20);
+  }
+  return error;
 }
 
 Error Generation::poisoned_before() const {

@@ -234,9 +234,19 @@ Result<void> LmdbProcessEnvironment::open_environment() {
   return opened;
 }
 
+// Another process may have grown the map since it was opened here.
+int LmdbProcessEnvironment::begin_alone(unsigned flags, MDB_txn** transaction) {
+  int code = mdb_txn_begin(environment_, nullptr, flags, transaction);
+  for (int i = 0; code == MDB_MAP_RESIZED && i < kMaxMapResizes; i++) {
+    code = mdb_env_set_mapsize(environment_, 0);
+    if (code == 0) code = mdb_txn_begin(environment_, nullptr, flags, transaction);
+  }
+  return code;
+}
+
 Result<void> LmdbProcessEnvironment::open_tables() {
   MDB_txn* transaction = nullptr;
-  int code = mdb_txn_begin(environment_, nullptr, MDB_RDONLY, &transaction);
+  int code = begin_alone(MDB_RDONLY, &transaction);
   if (code != 0) return lmdb_error(code, place_, "open");
   code = mdb_dbi_open(transaction, nullptr, 0, has_note_ ? &note_table_ : &table_);
   if (code == 0 && has_note_) code = mdb_dbi_open(transaction, kTableName, 0, &table_);
@@ -253,7 +263,7 @@ Result<void> LmdbProcessEnvironment::open_tables() {
 
 Result<void> LmdbProcessEnvironment::make_table() {
   MDB_txn* transaction = nullptr;
-  int code = mdb_txn_begin(environment_, nullptr, 0, &transaction);
+  int code = begin_alone(0, &transaction);
   if (code != 0) return lmdb_error(code, place_, "open");
   code = mdb_dbi_open(transaction, kTableName, 0, &table_);  // somebody else's, since we looked
   MDB_stat status;

@@ -44,6 +44,7 @@ class LmdbProcessEnvironment {
   using MapLock = std::shared_lock<std::shared_mutex>;
   Result<void> allocate_lock_file();
   Result<void> open_environment();
+  int begin_alone(unsigned flags, MDB_txn** transaction);
   Result<void> open_tables();
   Result<void> make_table();
   void close_environment();

@@ -74,7 +74,7 @@ frozen_and_thawed() {
 
   # Too late, and killed: the thaw comes by itself.
   rm -f "$tmp/at-work" "$tmp/go-on"
-  CASDISK=$tmp/slow "$checkpoint" web --name "late-${option#--}" "$option" "$where" --timeout 1 2>"$tmp/said" &
+  CASDISK=$tmp/slow "$checkpoint" web --name "late-${option#--}" "$option" "$where" --timeout 4 2>"$tmp/said" &
   pid=$!
   wait_until 20 test -e "$tmp/at-work"
   wait_until 20 "$is_thawed"

@@ -58,6 +58,7 @@ has_holes() { nbdinfo --can df "$uri"; }
 start_serve other --no-sr
 [ "$(is_structured)" = false ] && ! has_holes || fail "structured replies though --no-sr"
 [ "$(nbdinfo --size "$uri")" = 33554432 ]
+stop_nbdkit "$serve_pid"
 start_serve web --port 0
 [ "$(nbdinfo --size "$uri")" = 16777216 ] || fail "uri $uri"
 port=${uri#nbd://127.0.0.1:}

@@ -54,7 +54,7 @@ def test_dumps_copies_and_snapshots():
     assert kv("dump", target) == dumped
     assert answer("copy", source, other)["copied_count"] == len(NASTY) and kv("dump", other) == dumped
     refuses(1, "--merge adds to them", "copy", other, target)
-    refuses(2, "stdin:2: no '='", "load", target, stdin=b"c=1\nd\n")
+    refuses(2, "stdin:2: no '='", "load", target, "--form", "text", stdin=b"c=1\nd\n")
     assert kv("dump", target) == dumped
     copy = f"{f.tmp}/snapshot"
     assert answer("snapshot", source, copy) == {"store": source, "path": copy}

@@ -325,6 +325,44 @@ TEST_F(GenerationTest, AFailedWriteOutPoisonsLikeAFailedSync) {
   EXPECT_FAULT(Generation::recover(place(), 1, kSizeBytes, false), Fault::kPoisoned);
 }
 
+// A block that a flush is about to record as synced is not put back to what an earlier one carried,
+// because newer pages cannot be written out meanwhile.
+TEST_F(GenerationTest, AFailedWriteOutUndoesNoFlushThatIsUnderWay) {
+  ASSERT_OK(write(0, 1, 1));
+  ASSERT_OK(generation_->flush());                    // carried
+  ASSERT_OK(write(0, 60, 2));                         // too much to be captured
+  plan_.before_next(FileOperation::kSync, [this] {    // of the overlay
+    plan_.before_next(FileOperation::kSync, [this] {  // of the journal: the overlay is synced
+      plan_.fail(FileOperation::kWriteOut, 1, EIO);
+      Result<void> written;
+      for (int i = 0; i < 5000 && written.ok(); i++) written = write(100, 100, 3);
+      EXPECT_FAULT(written, Fault::kPoisoned);
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));  // a chance to do harm
+    });
+  });
+  ASSERT_OK(generation_->flush());
+  EXPECT_FAULT(generation_->flush(), Fault::kPoisoned);
+  generation_.reset();
+  generation_ = must(Generation::recover(place(), 1, kSizeBytes, true));
+  EXPECT_TRUE(holds(0, 1, 2));
+}
+
+// What a flush carried is there for readers, too, when a write-out fails behind it.
+TEST_F(GenerationTest, AFailedWriteOutLeavesWhatFlushesCarried) {
+  ASSERT_OK(write(0, 1, 1));
+  ASSERT_OK(generation_->flush());
+  overwrite_overlay(0, 1);  // what the device did not take
+  plan_.fail(FileOperation::kWriteOut, 1, EIO);
+  Result<void> written;
+  for (int i = 0; i < 5000 && written.ok(); i++) written = write(100, 100, 3);
+  EXPECT_FAULT(written, Fault::kPoisoned);
+  generation_.reset();  // waits for the write-out, and what it does when it has failed
+  auto overlay = must(directory_->open("00000001.overlay", OpenMode::kRead));
+  Bytes bytes(kBlockBytes);
+  must(overlay->read(0, bytes));
+  EXPECT_EQ(bytes, random_bytes(1, kBlockBytes));
+}
+
 // It may have left new bytes in blocks that are data, and readers find them.
 TEST_F(GenerationTest, AWriteThatFailsIsOwedToTheNextFlush) {
   for (uint64_t count : {1, 100}) {  // one that the journal would carry, and one that it would not
@@ -343,13 +381,42 @@ TEST_F(GenerationTest, AFullFileSystemIsAnErrorThatPasses) {
   plan_.fail(FileOperation::kWrite, 1, ENOSPC);
   EXPECT_FAULT(write(4, 1, 1), Fault::kNoSpace);
   EXPECT_EQ(state(4), BlockState::kClean);
-  plan_.fail(FileOperation::kWrite, 1, ENOSPC);  // the journal's record
+  plan_.fail(FileOperation::kWrite, 1, ENOSPC, 2);  // the journal's record, and one that is shorter
   EXPECT_FAULT(generation_->flush(), Fault::kNoSpace);
   ASSERT_OK(write(5, 1, 1));
   ASSERT_OK(generation_->flush());
   reboot();
   EXPECT_EQ(state(3), BlockState::kData);
   EXPECT_EQ(state(5), BlockState::kData);
+}
+
+// Where the journal has no room for blocks, it may have some for what says that they are data.
+TEST_F(GenerationTest, AFlushThatCannotCarrySyncsTheOverlay) {
+  ASSERT_OK(write(3, 1, 1));
+  ASSERT_OK(generation_->flush());
+  ASSERT_OK(write(4, 1, 1));
+  plan_.fail(FileOperation::kWrite, 1, ENOSPC);
+  const uint64_t synced = plan_.done_count(FileOperation::kSync);
+  ASSERT_OK(generation_->flush());
+  EXPECT_EQ(plan_.done_count(FileOperation::kSync), synced + 2);
+  ASSERT_OK(write(3, 1, 2));  // the overlay's from now on: block 3 is not redone as it was
+  ASSERT_OK(write(5, 40, 2));
+  ASSERT_OK(generation_->flush());
+  reboot();
+  EXPECT_TRUE(holds(3, 1, 2));
+  EXPECT_TRUE(holds(4, 1, 1));
+  EXPECT_EQ(state(4), BlockState::kData);
+}
+
+// What it was to carry is in no journal then: the next one must not say that it is flushed before
+// the overlay is synced.
+TEST_F(GenerationTest, AFlushThatFailsToCarryOwesASyncOfTheOverlay) {
+  ASSERT_OK(write(3, 1, 1));
+  plan_.fail(FileOperation::kWrite, 1, EIO);
+  EXPECT_FAULT(generation_->flush(), Fault::kIo);
+  const uint64_t synced = plan_.done_count(FileOperation::kSync);
+  ASSERT_OK(generation_->flush());
+  EXPECT_EQ(plan_.done_count(FileOperation::kSync), synced + 2);  // the overlay, a new journal
 }
 
 TEST_F(GenerationTest, OnAFullFileSystemTheReserveLetsAllButDataGoOn) {
