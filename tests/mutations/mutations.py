@@ -85,7 +85,7 @@ MUTATIONS = [
     Mutation("carried-pages-put-back-beside-a-flush", "20", "index/generation_files.cc",
              "        std::lock_guard lock(flush_mutex_);  // a flush under way may record newer bytes as flushed\n", "",
              FLUSHES),
-    Mutation("carried-bytes-counted-when-written", "18", "index/generation.cc",
+    Mutation("carried-bytes-not-counted", "18", "index/generation.cc",
              "  carried_bytes_ += unflushed.redo.bytes.size();  // also should it fail: then the overlay has them\n", "",
              FLUSHES),
     Mutation("carried-though-more-was-written", "9", "index/generation.cc",

@@ -329,10 +329,10 @@ TEST_F(GenerationTest, AFailedWriteOutPoisonsLikeAFailedSync) {
 // because newer pages cannot be written out meanwhile.
 TEST_F(GenerationTest, AFailedWriteOutUndoesNoFlushThatIsUnderWay) {
   ASSERT_OK(write(0, 1, 1));
-  ASSERT_OK(generation_->flush());                    // carried
-  ASSERT_OK(write(0, 60, 2));                         // too much to be captured
-  plan_.before_next(FileOperation::kSync, [this] {    // of the overlay
-    plan_.before_next(FileOperation::kSync, [this] {  // of the journal: the overlay is synced
+  ASSERT_OK(generation_->flush());                     // carried
+  ASSERT_OK(write(0, 60, 2));                          // too much to be captured
+  plan_.before_next(FileOperation::kSync, [this] {     // of the overlay
+    plan_.before_next(FileOperation::kWrite, [this] {  // of the record that says so
       plan_.fail(FileOperation::kWriteOut, 1, EIO);
       Result<void> written;
       for (int i = 0; i < 5000 && written.ok(); i++) written = write(100, 100, 3);
@@ -381,7 +381,7 @@ TEST_F(GenerationTest, AFullFileSystemIsAnErrorThatPasses) {
   plan_.fail(FileOperation::kWrite, 1, ENOSPC);
   EXPECT_FAULT(write(4, 1, 1), Fault::kNoSpace);
   EXPECT_EQ(state(4), BlockState::kClean);
-  plan_.fail(FileOperation::kWrite, 1, ENOSPC, 2);  // the journal's record, and one that is shorter
+  plan_.fail(FileOperation::kWrite, 1, ENOSPC);  // the journal's record
   EXPECT_FAULT(generation_->flush(), Fault::kNoSpace);
   ASSERT_OK(write(5, 1, 1));
   ASSERT_OK(generation_->flush());
@@ -406,6 +406,17 @@ TEST_F(GenerationTest, AFlushThatCannotCarrySyncsTheOverlay) {
   EXPECT_TRUE(holds(3, 1, 2));
   EXPECT_TRUE(holds(4, 1, 1));
   EXPECT_EQ(state(4), BlockState::kData);
+}
+
+// Without room for those either it fails, and the next one owes all of it.
+TEST_F(GenerationTest, AFlushWithoutRoomForAnythingIsAnErrorThatPasses) {
+  ASSERT_OK(write(3, 1, 1));
+  plan_.fail(FileOperation::kWrite, 1, ENOSPC, 2);
+  EXPECT_FAULT(generation_->flush(), Fault::kNoSpace);
+  ASSERT_OK(generation_->flush());
+  reboot();
+  EXPECT_EQ(state(3), BlockState::kData);
+  EXPECT_TRUE(holds(3, 1, 1));
 }
 
 // What it was to carry is in no journal then: the next one must not say that it is flushed before
