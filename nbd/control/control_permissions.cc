@@ -22,6 +22,13 @@ Error denied(const Permit& permit, const ControlRequest& request, Scope scope,
                            needed_text(scope, disk), permit.who())};
 }
 
+// A fork is a copy of what is on its source, and a new disk, which somebody has to be in charge of.
+Result<void> judge_fork(const Permit& permit, const ControlRequest& request) {
+  if (!permit.allows(Scope::kRead, request.disk)) return no_disk_named(request.disk);
+  if (permit.allows(Scope::kAdmin, request.new_disk)) return {};
+  return denied(permit, request, Scope::kAdmin, request.new_disk);
+}
+
 }  // namespace
 
 Scope scope_of(ControlOperation operation) {
@@ -57,11 +64,7 @@ Result<void> judge(const Permit& permit, const ControlRequest& request) {
     }
     return no_disk_named(request.disk);
   }
-  // A fork is a new disk, which somebody has to be in charge of.
-  if (request.operation == ControlOperation::kFork &&
-      !permit.allows(Scope::kAdmin, request.new_disk)) {
-    return denied(permit, request, Scope::kAdmin, request.new_disk);
-  }
+  if (request.operation == ControlOperation::kFork) return judge_fork(permit, request);
   return {};
 }
 
