@@ -22,6 +22,15 @@ Error denied(const Permit& permit, const ControlRequest& request, Scope scope,
                            needed_text(scope, disk), permit.who())};
 }
 
+Error for_the_owner(const Permit& permit, const ControlRequest& request) {
+  const bool attaches = request.operation == ControlOperation::kCheckpoint;
+  return Error{Fault::kInvalid, EPERM,
+               fmt::format("{}{} of disk {} is refused: it is for root and the server's own user, "
+                           "without a token, not for {}",
+                           operation_name(request.operation), attaches ? " with attachments" : "",
+                           request.disk, permit.who())};
+}
+
 // A fork is a copy of what is on its source, and a new disk, which somebody has to be in charge of.
 Result<void> judge_fork(const Permit& permit, const ControlRequest& request) {
   if (!permit.allows(Scope::kRead, request.disk)) return no_disk_named(request.disk);
@@ -31,41 +40,43 @@ Result<void> judge_fork(const Permit& permit, const ControlRequest& request) {
 
 }  // namespace
 
-Scope scope_of(ControlOperation operation) {
-  switch (operation) {
+std::optional<Scope> scope_of(const ControlRequest& request) {
+  switch (request.operation) {
     case ControlOperation::kStatus:
     case ControlOperation::kStats:
       return Scope::kRead;
     case ControlOperation::kCheckpoint:
+      if (!request.attachments.empty()) break;
+      return Scope::kCheckpoint;
     case ControlOperation::kFork:
     case ControlOperation::kSeal:
     case ControlOperation::kFlush:
+      return Scope::kCheckpoint;
+    case ControlOperation::kRollback:
+    case ControlOperation::kResize:
+    case ControlOperation::kDetach:
+      return Scope::kAdmin;
+    case ControlOperation::kBeginSession:
     case ControlOperation::kPrepare:
     case ControlOperation::kHold:
     case ControlOperation::kCut:
     case ControlOperation::kFlushCut:
     case ControlOperation::kReload:
     case ControlOperation::kRelease:
-      return Scope::kCheckpoint;
-    case ControlOperation::kRollback:
-    case ControlOperation::kResize:
-    case ControlOperation::kDetach:
-    case ControlOperation::kBeginSession:
       break;
   }
-  return Scope::kAdmin;
+  return std::nullopt;
 }
 
 Result<void> judge(const Permit& permit, const ControlRequest& request) {
-  const Scope scope = scope_of(request.operation);
-  if (!permit.allows(scope, request.disk)) {
-    if (permit.allows(Scope::kRead, request.disk)) {
-      return denied(permit, request, scope, request.disk);
-    }
-    return no_disk_named(request.disk);
+  if (permit.is_everything()) return {};
+  const auto scope = scope_of(request);
+  if (scope && permit.allows(*scope, request.disk)) {
+    return request.operation == ControlOperation::kFork ? judge_fork(permit, request)
+                                                        : Result<void>();
   }
-  if (request.operation == ControlOperation::kFork) return judge_fork(permit, request);
-  return {};
+  if (!permit.allows(Scope::kRead, request.disk)) return no_disk_named(request.disk);
+  return scope ? denied(permit, request, *scope, request.disk) : for_the_owner(permit, request);
 }
 
 Result<void> ControlPermissions::check(const Peer& peer, const ControlRequest& request) {
@@ -75,7 +86,7 @@ Result<void> ControlPermissions::check(const Peer& peer, const ControlRequest& r
   const std::string what(operation_name(request.operation));
   if (!verdict.ok()) {
     guard_.note_refused(permit, what, request.disk);
-  } else if (scope_of(request.operation) != Scope::kRead) {
+  } else if (scope_of(request) != Scope::kRead) {
     guard_.note_allowed(permit, what, request.disk);
   }
   return verdict;

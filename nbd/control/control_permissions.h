@@ -3,13 +3,17 @@
 // Safe to call from any thread.
 #pragma once
 
+#include <optional>
+
 #include "nbd/auth/guard.h"
 #include "nbd/control/control_protocol.h"
 
 namespace casdisk {
 
-// What an operation needs on the disk that it is about.
-Scope scope_of(ControlOperation operation);
+// What a request needs on the disk that it is about. Nothing: no grant is enough. The steps of a
+// group, sessions and attachments are of use only to who has the store's files, and in others'
+// hands they stall the disk or gc.
+std::optional<Scope> scope_of(const ControlRequest& request);
 
 // kInvalid with EPERM names what is missing, to one who may read the disk; to anybody else it is
 // kNotFound, in the words of a disk that does not exist. Whether it does is not looked up.

@@ -77,6 +77,13 @@ answers = ask_as(STRANGER, {**STATUS, "token": read}, {**FORK, "token": read}, S
 outcomes = [reply["error"]["fault"] if "error" in reply else "ok" for reply in answers]
 assert outcomes == ["ok", "denied", "not_found", "ok", "denied", "ok", "not_found", "not_found"], answers
 assert "admin:copy" in answers[4]["error"]["message"]
+# What could stall the owner's disk or the store, no grant allows.
+for stall in ({"do": "begin_session"}, {"do": "prepare"}, {"do": "hold", "at_most_ms": 50}, {"do": "cut", "hold": 1},
+              {"do": "flush_cut"}, {"do": "reload", "generation": 1}, {"do": "release", "hold": 1},
+              {"do": "checkpoint", "checkpoint": "two", "attachments": [
+                  {"name": "notes", "size_bytes": 1, "root": "zero"}]}):
+    reply, = ask_as(STRANGER, {**stall, "disk": "web", "token": admin})
+    assert reply["error"]["fault"] == "denied" and "server's own user" in reply["error"]["message"], reply
 f.casdisk("token", "revoke", tokens[0]["id"])
 assert ask_as(STRANGER, {**STATUS, "token": admin})[0]["error"]["fault"] == "not_found"
 assert "copy" not in f.casdisk("ls")

@@ -49,8 +49,10 @@ std::string operations_with(Verdict wanted, const Permit& permit, const std::str
 constexpr const char* kAll =
     "status stats checkpoint fork seal flush rollback resize detach begin_session prepare hold cut "
     "flush_cut reload release";
-constexpr const char* kOfCheckpoint =
-    "checkpoint seal flush prepare hold cut flush_cut reload release";
+// No grant allows the rest.
+constexpr const char* kOfAdmin = "status stats checkpoint fork seal flush rollback resize detach";
+constexpr const char* kOfCheckpoint = "checkpoint seal flush";
+constexpr const char* kOfOwner = "begin_session prepare hold cut flush_cut reload release";
 
 struct Row {
   std::vector<std::string> grants;
@@ -61,43 +63,37 @@ struct Row {
 
 // Principal by operation, on the disk web; a fork is named copy.
 TEST(ControlPermissions, TheTable) {
-  const std::string all = kAll, checkpoint = kOfCheckpoint;
+  const std::string all = kAll, checkpoint = kOfCheckpoint, owner = kOfOwner;
   const Row rows[] = {
       {{}, "", "", all},
       {{"admin:other", "read:we"}, "", "", all},
       {{"read:web"},
        "status stats",
-       "checkpoint fork seal flush rollback resize detach begin_session prepare hold cut flush_cut "
-       "reload release",
+       "checkpoint fork seal flush rollback resize detach " + owner,
        ""},
       {{"write:w*"},
        "status stats",
-       "checkpoint fork seal flush rollback resize detach begin_session prepare hold cut flush_cut "
-       "reload release",
+       "checkpoint fork seal flush rollback resize detach " + owner,
        ""},
-      {{"checkpoint:web"},
-       checkpoint,
-       "",
-       "status stats fork rollback resize detach begin_session"},
+      {{"checkpoint:web"}, checkpoint, "", "status stats fork rollback resize detach " + owner},
       // Else the fork would show what may not be read.
       {{"checkpoint:web", "admin:cop?"},
        checkpoint,
        "",
-       "status stats fork rollback resize detach begin_session"},
+       "status stats fork rollback resize detach " + owner},
       {{"read,checkpoint:web", "admin:cop?"},
-       "status stats checkpoint fork seal flush prepare hold cut flush_cut reload release",
-       "rollback resize detach begin_session",
+       "status stats checkpoint fork seal flush",
+       "rollback resize detach " + owner,
        ""},
       {{"read,checkpoint:web"},
        "status stats " + checkpoint,
-       "fork rollback resize detach begin_session",
+       "fork rollback resize detach " + owner,
        ""},
       {{"admin:web"},
-       "status stats checkpoint seal flush rollback resize detach begin_session prepare hold cut "
-       "flush_cut reload release",
-       "fork",
+       "status stats checkpoint seal flush rollback resize detach",
+       "fork " + owner,
        ""},
-      {{"admin:*"}, all, "", ""},
+      {{"admin:*"}, kOfAdmin, owner, ""},
   };
   for (const Row& row : rows) {
     const Permit permit = permit_of(row.grants);
@@ -111,6 +107,15 @@ TEST(ControlPermissions, TheTable) {
 TEST(ControlPermissions, EverythingAndNothing) {
   EXPECT_EQ(operations_with(Verdict::kAllowed, Permit::everything("uid 0")), kAll);
   EXPECT_EQ(operations_with(Verdict::kMissing, Permit::nothing("uid 7")), kAll);
+}
+
+// Who has attached something could learn which chunks are there.
+TEST(ControlPermissions, AttachmentsAreTheOwners) {
+  ControlRequest request = request_of(ControlOperation::kCheckpoint, "web");
+  request.attachments.push_back({"notes", 1, {}});
+  EXPECT_EQ(verdict_of(judge(permit_of({"admin:*"}), request)), Verdict::kDenied);
+  EXPECT_EQ(verdict_of(judge(permit_of({"checkpoint:*"}), request)), Verdict::kMissing);
+  EXPECT_EQ(verdict_of(judge(Permit::everything("uid 0"), request)), Verdict::kAllowed);
 }
 
 TEST(ControlPermissions, ATokenOnlyNarrowsItsUser) {
