@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cas/kv/kv_types.h"
+#include "nbd/auth/file_owner.h"
 #include "nbd/auth/password.h"
 
 namespace casdisk {
@@ -23,6 +24,7 @@ struct AccessSettings {
   bool is_default_url() const { return url.empty(); }
   std::string actual_url() const;
   std::string actual_key_path() const;
+  FileOwner files_owner() const { return owner_of_files_in(store_path); }
 };
 
 // With `url` where it is not empty, else $CASDISK_ACCESS; $CASDISK_MASTER_KEY_FILE for the keys.

@@ -86,6 +86,8 @@ Result<std::shared_ptr<AccessStore>> AccessStore::open(const AccessSettings& set
                         .capacity_bytes = kCapacityBytes};
   TRY_ASSIGN(auto kv, open_kv(settings.actual_url(), options, all_kv_schemes()));
   TRY(check_can_hold(*kv));
+  // Where root made some of it, if only the file of LMDB's locks.
+  if (settings.is_default_url()) TRY(hand_over(settings.store_path, "access"));
   return over(std::move(kv), settings, may_create);
 }
 
@@ -123,7 +125,7 @@ Result<AccessStore::State> AccessStore::read_state() {
   State state;
   if (!value) return state;
   TRY_ASSIGN(const Envelope envelope, parse_envelope(value->bytes));
-  auto keys = MasterKeys::load(settings_.actual_key_path());
+  auto keys = MasterKeys::load(settings_.actual_key_path(), settings_.files_owner());
   if (!keys.ok()) {
     return keys.error().fault == Fault::kNotFound ? key_is_missing(envelope.master_key)
                                                   : std::move(keys.error());
@@ -162,12 +164,13 @@ Result<void> AccessStore::reload() {
 
 Result<MasterKeys> AccessStore::load_or_make_keys() const {
   const std::string path = settings_.actual_key_path();
-  auto keys = MasterKeys::load(path);
+  const FileOwner owner = settings_.files_owner();
+  auto keys = MasterKeys::load(path, owner);
   if (keys.ok() || keys.error().fault != Fault::kNotFound) return keys;
   MasterKeys made = MasterKeys::make();
-  auto saved = made.save_new(path);
+  auto saved = made.save_new(path, owner);
   if (saved.ok()) return made;
-  if (saved.error().fault == Fault::kExists) return MasterKeys::load(path);
+  if (saved.error().fault == Fault::kExists) return MasterKeys::load(path, owner);
   return std::move(saved.error());
 }
 

@@ -64,6 +64,7 @@ class Guard {
 
   // Access::psk_file_text(); empty where the store is not guarded.
   Result<std::string> psk_file_text();
+  FileOwner files_owner() const { return settings_.files_owner(); }
 
  private:
   Result<Access*> access();

@@ -6,6 +6,7 @@
 #include "nbd/auth/access_keys.h"
 #include "nbd/auth/access_records.h"
 #include "nbd/auth/audit_trail.h"
+#include "nbd/auth/private_file.h"
 #include "nbd/auth/tokens.h"
 
 namespace casdisk {
@@ -79,7 +80,7 @@ Result<MasterKeys> begin(AccessStore& store, KeyRotation& rotation) {
   rotation.is_resumed = keys->count() > 1;
   if (!rotation.is_resumed) {
     TRY_ASSIGN(*keys, keys->with_new_key());
-    TRY(keys->save(store.settings().actual_key_path()));
+    TRY(keys->save(store.settings().actual_key_path(), store.settings().files_owner()));
     TRY(store.reload());
   }
   rotation.key = keys->newest().id;
@@ -99,6 +100,7 @@ Result<KeyRotation> rotate_master_key(AccessStore& store, RotateHow how,
   const std::string path = store.settings().actual_key_path();
   TRY_ASSIGN(const FileLock lock,
              FileLock::acquire(path + ".lock", "the change of keys in " + path));
+  TRY(hand_over(directory_of(path), path.substr(path.rfind('/') + 1) + ".lock"));
   KeyRotation rotation;
   TRY_ASSIGN(const MasterKeys keys, begin(store, rotation));
   if (how == RotateHow::kBegin) return rotation;
@@ -113,7 +115,7 @@ Result<KeyRotation> rotate_master_key(AccessStore& store, RotateHow how,
     for (const std::string& key : left) TRY(encrypt_anew(store, key));
     rotation.record_count += left.size();
   }
-  TRY(keys.only_newest().save(path));
+  TRY(keys.only_newest().save(path, store.settings().files_owner()));
   TRY(store.reload());
   return rotation;
 }

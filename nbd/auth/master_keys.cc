@@ -72,8 +72,8 @@ Result<MasterKeys> MasterKeys::parse(std::string_view text) {
   return keys;
 }
 
-Result<MasterKeys> MasterKeys::load(const std::string& path) {
-  TRY_ASSIGN(std::string text, read_private_file(path, kMaxMasterKeyFileBytes));
+Result<MasterKeys> MasterKeys::load(const std::string& path, const FileOwner& owner) {
+  TRY_ASSIGN(std::string text, read_private_file(path, kMaxMasterKeyFileBytes, owner));
   const WipedAtEnd wiped(text);
   auto keys = parse(text);
   if (!keys.ok())
@@ -93,16 +93,16 @@ std::string MasterKeys::text() const {
   return text;
 }
 
-Result<void> MasterKeys::save_new(const std::string& path) const {
+Result<void> MasterKeys::save_new(const std::string& path, const FileOwner& owner) const {
   std::string content = text();
   const WipedAtEnd wiped(content);
-  return write_private_file(path, content, IfThere::kFail);
+  return write_private_file(path, content, IfThere::kFail, owner);
 }
 
-Result<void> MasterKeys::save(const std::string& path) const {
+Result<void> MasterKeys::save(const std::string& path, const FileOwner& owner) const {
   std::string content = text();
   const WipedAtEnd wiped(content);
-  return write_private_file(path, content, IfThere::kReplace);
+  return write_private_file(path, content, IfThere::kReplace, owner);
 }
 
 const MasterKey* MasterKeys::find(const MasterKeyId& id) const {

@@ -11,6 +11,7 @@
 
 #include "cas/os/result.h"
 #include "nbd/auth/crypto.h"
+#include "nbd/auth/file_owner.h"
 
 namespace casdisk {
 
@@ -30,15 +31,16 @@ class MasterKeys {
  public:
   // One new key.
   static MasterKeys make();
-  // kNotFound; kInvalid where others may read it, or for what is no such file.
-  static Result<MasterKeys> load(const std::string& path);
+  // kNotFound; kInvalid where others may read it, or for what is no such file. `owner`: of
+  // read_private_file(), and below of write_private_file().
+  static Result<MasterKeys> load(const std::string& path, const FileOwner& owner = {});
   // What load() makes of a file's text.
   static Result<MasterKeys> parse(std::string_view text);
 
   // Makes the file, and never over one that is there: kExists. Durable.
-  Result<void> save_new(const std::string& path) const;
+  Result<void> save_new(const std::string& path, const FileOwner& owner = {}) const;
   // Puts these into the file's place, in one step. Durable.
-  Result<void> save(const std::string& path) const;
+  Result<void> save(const std::string& path, const FileOwner& owner = {}) const;
 
   const MasterKey* find(const MasterKeyId& id) const;
   const MasterKey& newest() const { return keys_.front(); }

@@ -15,19 +15,13 @@
 namespace casdisk {
 namespace {
 
-std::string directory_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == path.npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 std::string temporary_name(const std::string& path) {
   std::array<uint8_t, 8> random;
   fill_random(random);
   return fmt::format("{}.new-{}", path, hex_of(std::as_bytes(std::span(random))));
 }
 
-Result<void> check_is_private(const std::string& path, int descriptor) {
+Result<void> check_is_private(const std::string& path, int descriptor, const FileOwner& owner) {
   struct stat status = {};
   if (::fstat(descriptor, &status) != 0) return os_error(errno, path);
   if (!S_ISREG(status.st_mode)) return Error{Fault::kInvalid, 0, path + ": not a file"};
@@ -38,12 +32,13 @@ Result<void> check_is_private(const std::string& path, int descriptor) {
                     "you know that nobody has: chmod 600 {}",
                     path, status.st_mode & 07777, path)};
   }
-  if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
-    return Error{Fault::kInvalid, 0,
-                 fmt::format("{}: it belongs to user {}, not to user {} or root: chown it", path,
-                             status.st_uid, ::geteuid())};
-  }
-  return {};
+  const bool is_fine = status.st_uid == 0 || status.st_uid == ::geteuid() ||
+                       (::geteuid() == 0 && status.st_uid == owner.uid);
+  if (is_fine) return {};
+  return Error{
+      Fault::kInvalid, 0,
+      fmt::format("{}: it belongs to user {}, not to user {}{}: chown it", path, status.st_uid,
+                  owner.uid, ::geteuid() == 0 ? " or root, who may have it in this store" : "")};
 }
 
 Result<void> sync_directory(const std::string& path) {
@@ -54,12 +49,15 @@ Result<void> sync_directory(const std::string& path) {
   return directory.sync();
 }
 
-Result<void> write_whole(const std::string& path, std::string_view bytes) {
+Result<void> write_whole(const std::string& path, std::string_view bytes, const FileOwner& owner) {
   const int descriptor = retry_interrupted([&] {
     return ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   });
   if (descriptor < 0) return os_error(errno, path);
   PosixFile file(descriptor, path);
+  if (owner.uid != ::geteuid() && ::fchown(descriptor, owner.uid, owner.gid) != 0) {
+    return os_error(errno, fmt::format("{}: giving it to user {}", path, owner.uid));
+  }
   TRY(file.write(0, std::as_bytes(std::span(bytes))));
   return file.sync();
 }
@@ -75,12 +73,19 @@ Result<void> put_in_place(const std::string& temporary, const std::string& path,
 
 }  // namespace
 
-Result<std::string> read_private_file(const std::string& path, size_t max_bytes) {
+std::string directory_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == path.npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Result<std::string> read_private_file(const std::string& path, size_t max_bytes,
+                                      const FileOwner& owner) {
   const int descriptor =
       retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
   if (descriptor < 0) return os_error(errno, path);
   PosixFile file(descriptor, path);
-  TRY(check_is_private(path, descriptor));
+  TRY(check_is_private(path, descriptor, owner));
   TRY_ASSIGN(const uint64_t size_bytes, file.size());
   if (size_bytes > max_bytes) {
     return Error{Fault::kTooLarge, 0, path + ": too large for what it should be", max_bytes,
@@ -91,9 +96,10 @@ Result<std::string> read_private_file(const std::string& path, size_t max_bytes)
   return bytes;
 }
 
-Result<void> write_private_file(const std::string& path, std::string_view bytes, IfThere if_there) {
+Result<void> write_private_file(const std::string& path, std::string_view bytes, IfThere if_there,
+                                const FileOwner& owner) {
   const std::string temporary = temporary_name(path);
-  auto outcome = write_whole(temporary, bytes);
+  auto outcome = write_whole(temporary, bytes, owner);
   if (outcome.ok()) outcome = put_in_place(temporary, path, if_there);
   if (!outcome.ok()) {
     (void)::unlink(temporary.c_str());

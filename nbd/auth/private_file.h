@@ -8,17 +8,25 @@
 #include <string_view>
 
 #include "cas/os/result.h"
+#include "nbd/auth/file_owner.h"
 
 namespace casdisk {
 
-// kNotFound; kInvalid where somebody else than this user or root owns it or anybody else may read
-// or write it, and for what is no file; kTooLarge. The error says what to do.
-Result<std::string> read_private_file(const std::string& path, size_t max_bytes);
+// kNotFound; kInvalid where it belongs to somebody else than this user, root or, where this is
+// root, `owner`, or anybody else may read or write it, and for what is no file; kTooLarge. The
+// error says what to do.
+Result<std::string> read_private_file(const std::string& path, size_t max_bytes,
+                                      const FileOwner& owner = {});
+
+// "." where there is no slash.
+std::string directory_of(const std::string& path);
 
 enum class IfThere { kFail, kReplace };
 
 // Written beside `path` under a random name, synced, and put in place in one step; the directory is
-// synced: durable. kExists with IfThere::kFail. What an error leaves is as before.
-Result<void> write_private_file(const std::string& path, std::string_view bytes, IfThere if_there);
+// synced: durable. It belongs to `owner`. kExists with IfThere::kFail. What an error leaves is as
+// before.
+Result<void> write_private_file(const std::string& path, std::string_view bytes, IfThere if_there,
+                                const FileOwner& owner = {});
 
 }  // namespace casdisk

@@ -10,7 +10,7 @@ Result<void> PskRefresh::refresh() {
   std::lock_guard lock(mutex_);
   TRY_ASSIGN(std::string text, guard_.psk_file_text());
   const WipedAtEnd wiped(text);
-  TRY(write_psk_file(path_, text));
+  TRY(write_psk_file(path_, text, guard_.files_owner()));
   return {};
 }
 

@@ -140,7 +140,7 @@ Result<int> run_user_psk_file(Session& session, const Arguments& arguments) {
   TRY_ASSIGN(const auto store, open_access(session, arguments));
   TRY_ASSIGN(std::string text, Access(store).psk_file_text());
   const WipedAtEnd wiped(text);
-  TRY_ASSIGN(const bool is_changed, write_psk_file(path, text));
+  TRY_ASSIGN(const bool is_changed, write_psk_file(path, text, store->settings().files_owner()));
   const auto count = uint64_t(std::count(text.begin(), text.end(), '\n'));
   session.console().answer(
       fmt::format("{} {} {}\n", path, is_changed ? "has" : "has already", plural(count, "key")),

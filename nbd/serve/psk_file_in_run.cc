@@ -59,7 +59,7 @@ Result<PskFileInRun> PskFileInRun::make(const std::string& store, const AccessSe
   TRY_ASSIGN(std::string text, access->psk_file_text());
   const WipedAtEnd wiped(text);
   PskFileInRun made(fmt::format("{}/{}{}", run, ::getpid(), kSuffix));
-  TRY(write_psk_file(made.path_, text));
+  TRY(write_psk_file(made.path_, text, settings.files_owner()));
   if (text.empty()) {
     fmt::print(stderr, "casdisk: nobody has a key for TLS yet, so nobody can connect\n");
   }
