@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "cas/kv/kv_open.h"
 #include "cas/kv/kv_pause.h"
@@ -58,9 +59,26 @@ Result<void> check_can_hold(KvStore& kv) {
                            kv.name(), missing)};
 }
 
-bool is_directory(const std::string& path) {
+// Whatever it is and wherever it leads. That it cannot be seen does not mean that it is not there.
+Result<bool> is_there(const std::string& path) {
   struct stat status = {};
-  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+  if (::lstat(path.c_str(), &status) == 0) return true;
+  if (errno == ENOENT) return false;
+  return os_error(errno, path);
+}
+
+// Asked of names, not of what is in them: a store of users that lost its files is an error.
+Result<bool> has_users_of_its_own(const AccessSettings& settings) {
+  TRY_ASSIGN(const bool has_records, is_there(settings.store_path + "/access"));
+  if (has_records) return true;
+  const std::string key_path = settings.store_path + "/access.key";
+  TRY_ASSIGN(const bool has_key, is_there(key_path));
+  if (!has_key) return false;
+  return Error{Fault::kInvalid, 0,
+               fmt::format("{0}: it is the key of users who are elsewhere, as there is no "
+                           "{1}/access: set CASDISK_ACCESS to where they are; if there are none "
+                           "any more, remove {0}",
+                           key_path, settings.store_path)};
 }
 
 }  // namespace
@@ -76,10 +94,9 @@ AccessStore::AccessStore(std::unique_ptr<KvStore> kv, const AccessSettings& sett
 
 Result<std::shared_ptr<AccessStore>> AccessStore::open(const AccessSettings& settings,
                                                        MayCreate may_create) {
-  // Asked of the directory, not of what is in it: a store of users that lost its file is an error.
-  if (settings.is_default_url() && may_create == MayCreate::kNo &&
-      !is_directory(settings.store_path + "/access")) {
-    return std::shared_ptr<AccessStore>();
+  if (settings.is_default_url()) {
+    TRY_ASSIGN(const bool is_guarded, has_users_of_its_own(settings));
+    if (!is_guarded && may_create == MayCreate::kNo) return std::shared_ptr<AccessStore>();
   }
   KvOpenOptions options{.may_create = may_create == MayCreate::kYes,
                         .clock = settings.clock,

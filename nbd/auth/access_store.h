@@ -54,9 +54,10 @@ class AccessStore {
  public:
   enum class MayCreate { kNo, kYes };
 
-  // At settings.actual_url(). With kNo null where the settings name no URL and the default's
-  // directory is not there: the store has no users. With kYes makes what is missing: the store, the
-  // file of master keys, the settings. Errors say what to do.
+  // At settings.actual_url(). With kNo null where the settings name no URL and neither the
+  // default's directory nor its file of master keys is there: the store has no users. kInvalid
+  // where the file alone is: its users are elsewhere. With kYes makes what is missing: the store,
+  // the file of master keys, the settings. Errors say what to do.
   static Result<std::shared_ptr<AccessStore>> open(const AccessSettings& settings,
                                                    MayCreate may_create);
   // The same over a store that is open already, durable or not.

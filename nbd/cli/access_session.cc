@@ -13,12 +13,9 @@ namespace casdisk {
 namespace {
 
 Result<AccessSettings> settings_of(Session& session, const Arguments& arguments) {
-  const auto url = arguments.text("access");
-  if (url && url->empty()) {
-    return Error{Fault::kInvalid, 0, "--access is empty: give the URL of a key-value store"};
-  }
+  TRY_ASSIGN(const std::string url, access_url_of(arguments));
   TRY_ASSIGN(const std::string store_path, session.store_path());
-  AccessSettings settings = access_settings(store_path, url.value_or(""));
+  AccessSettings settings = access_settings(store_path, url);
   const bool needs_store = settings.is_default_url() || settings.key_path.empty();
   if (needs_store && ::access((store_path + "/format").c_str(), F_OK) != 0) {
     return Error{Fault::kNotFound, 0,
@@ -44,6 +41,12 @@ const OptionSyntax kGrantOption = {
     "read, write, checkpoint, admin, on disks whose names match DISKS,\n"
     "in which * and ? stand for any; may be given more than once",
     true};
+
+Result<std::string> access_url_of(const Arguments& arguments) {
+  const auto url = arguments.text("access");
+  if (!url || !url->empty()) return url.value_or("");
+  return Error{Fault::kInvalid, 0, "--access is empty: give the URL of a key-value store"};
+}
 
 Result<std::shared_ptr<AccessStore>> open_access(Session& session, const Arguments& arguments) {
   TRY_ASSIGN(const AccessSettings settings, settings_of(session, arguments));

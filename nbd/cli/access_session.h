@@ -15,6 +15,10 @@ namespace casdisk {
 extern const OptionSyntax kAccessOption;
 extern const OptionSyntax kGrantOption;
 
+// What --access says; empty where it is not given. kInvalid: it is given, and empty, as a variable
+// that is not set would make it: that must not mean the store's own users, or none.
+Result<std::string> access_url_of(const Arguments& arguments);
+
 // The one that --access, $CASDISK_ACCESS or the store says. kNotFound: it has no users yet.
 Result<std::shared_ptr<AccessStore>> open_access(Session& session, const Arguments& arguments);
 // The same; made where there is none yet.

@@ -31,7 +31,7 @@ Result<ServeOptions> serve_options(Session& session, const Arguments& arguments)
   options.socket_path = arguments.text("socket").value_or("");
   options.bind_address = arguments.text("bind").value_or(options.bind_address);
   options.tls = arguments.has("tls");
-  options.access_url = arguments.text("access").value_or("");
+  TRY_ASSIGN(options.access_url, access_url_of(arguments));
   options.read_only = arguments.has("read-only");
   options.structured_replies = !arguments.has("no-sr");
   options.cache_bytes = session.options().cache_bytes;

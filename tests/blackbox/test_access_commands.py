@@ -73,6 +73,8 @@ def test_before_there_are_users():
                            ("which command", ["user"]), ("did you mean user add", ["user", "ad", "a"]),
                            ("no such kind", ["user", "add", "a", "--access", "nonsense:"]),
                            ("survives", ["user", "add", "a", "--access", "memory:"]),
+                           ("--access is empty", ["user", "add", "a", "--access", ""]),
+                           ("--access is empty", ["serve", "--all", "--access", ""]),
                            ("exclude", ["user", "add", "a", "--password", "--password-file", "-"])):
         refused(2 if "survives" != words else 3, words, *command)
     assert with_input("short\n", "user", "add", "a", "--password-file", "-").returncode == 2

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "tests/support/result_assertions.h"
 #include "tests/unit/access_world.h"
@@ -36,6 +37,34 @@ TEST_F(AccessStoreTest, ItIsGuardedFromTheFirstUserOn) {
   // It stays so without users, and without what was in it.
   access.value().reset();
   std::filesystem::remove(world_.directory / "access/data.mdb");
+  EXPECT_FALSE(Access::check(world_.settings).ok());
+}
+
+TEST_F(AccessStoreTest, AKeyWithoutRecordsSaysThatTheUsersAreElsewhere) {
+  {
+    AccessSettings elsewhere = world_.settings;
+    elsewhere.url = "lmdb:" + (world_.directory / "elsewhere");
+    auto store = AccessStore::open(elsewhere, AccessStore::MayCreate::kYes);
+    ASSERT_OK(store);
+    add_user(store.value(), {.name = "a"});
+  }
+  auto refused = Access::check(world_.settings);
+  ASSERT_FAULT(refused, Fault::kInvalid);
+  EXPECT_NE(refused.error().context.find("CASDISK_ACCESS"), string::npos);
+  EXPECT_FAULT(world_.in_directory(), Fault::kInvalid) << "nor are there users here, too";
+}
+
+TEST_F(AccessStoreTest, WhatCannotBeSeenIsNotTakenForNoUsers) {
+  const string access = world_.directory / "access";
+  std::filesystem::create_symlink("nowhere", access);
+  EXPECT_FALSE(Access::check(world_.settings).ok());
+  std::filesystem::remove(access);
+  std::filesystem::create_symlink("access", access);
+  EXPECT_FALSE(Access::check(world_.settings).ok());
+  std::filesystem::remove(access);
+  std::ofstream(access) << "a file";
+  EXPECT_FALSE(Access::check(world_.settings).ok());
+  world_.settings.store_path = access;  // a file in the store's place
   EXPECT_FALSE(Access::check(world_.settings).ok());
 }
 
