@@ -1,7 +1,5 @@
 #include "nbd/auth/audit_trail.h"
 
-#include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "nbd/auth/access_keys.h"
@@ -28,6 +26,13 @@ void put_entry(AccessStore& store, KvBatch& batch, const AuditEvent& event,
             store.ttl(store.settings().audit_ttl_ms));
 }
 
+constexpr const char* kRefusals = "refusals";
+constexpr const char* kOthers = "others";
+
+std::string kind_of(const AuditEvent& event) {
+  return event.outcome == "refused" ? kRefusals : event.who + '\n' + event.what;
+}
+
 }  // namespace
 
 void add_event(AccessStore& store, KvBatch& batch, const AuditEvent& event) {
@@ -47,18 +52,14 @@ Result<void> visit_events(AccessStore& store, uint64_t since_ms,
                           });
 }
 
-std::optional<uint32_t> AuditTrail::admit(uint64_t now_ms) {
+std::optional<uint32_t> AuditTrail::admit(const AuditEvent& event, uint64_t now_ms) {
   const std::lock_guard lock(mutex_);
-  const uint64_t passed_ms = now_ms - std::min(now_ms, last_ms_);
-  last_ms_ = now_ms;
-  constexpr uint64_t kMostMs = kMaxEventsAtOnce * kEventEveryMs;
-  credit_ms_ = std::min(kMostMs, credit_ms_ + std::min(kMostMs, passed_ms));
-  if (credit_ms_ < kEventEveryMs) {
-    if (left_out_count_ < std::numeric_limits<uint32_t>::max()) left_out_count_++;
-    return std::nullopt;
+  std::string kind = kind_of(event);
+  if (credits_.size() >= kMaxEventKinds && !credits_.contains(kind)) {
+    std::erase_if(credits_, [&](const auto& credit) { return credit.second.is_unused(now_ms); });
+    if (credits_.size() >= kMaxEventKinds) kind = kOthers;
   }
-  credit_ms_ -= kEventEveryMs;
-  return std::exchange(left_out_count_, 0);
+  return credits_[kind].admit(now_ms);
 }
 
 bool AuditTrail::is_time_to_sweep(uint64_t now_ms) {
@@ -69,7 +70,7 @@ bool AuditTrail::is_time_to_sweep(uint64_t now_ms) {
 
 Result<void> AuditTrail::write(const AuditEvent& event) {
   const uint64_t now_ms = store_->now_ms();
-  const auto left_out_count = admit(now_ms);
+  const auto left_out_count = admit(event, now_ms);
   if (!left_out_count) return {};
   if (is_time_to_sweep(now_ms)) TRY(store_->kv().sweep());
   KvBatch batch;

@@ -8,10 +8,12 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 
 #include "nbd/auth/access_records.h"
 #include "nbd/auth/access_store.h"
 #include "nbd/auth/audit_event.h"
+#include "nbd/auth/event_credit.h"
 
 namespace casdisk {
 
@@ -22,22 +24,22 @@ void add_event(AccessStore& store, KvBatch& batch, const AuditEvent& event);
 Result<void> visit_events(AccessStore& store, uint64_t since_ms,
                           const std::function<Result<void>(const AuditEntry&)>& visit);
 
-// What one process writes down: so many at once, and one more each kEventEveryMs; what is beyond
-// that is counted. So 90 days of a flood are 1.6 million entries, some 400 MB.
-inline constexpr uint64_t kMaxEventsAtOnce = 120;
-inline constexpr uint64_t kEventEveryMs = 5000;
+// What one process writes down has an EventCredit: one for all refusals, as whoever comes is
+// refused, and one for each thing that each user or token was allowed; so a flood of one hides
+// nothing else. 90 days of a flood are 1.6 million entries, some 400 MB.
+inline constexpr size_t kMaxEventKinds = 4096;  // what is beyond shares one; some 500 KB
 
 class AuditTrail {
  public:
   explicit AuditTrail(std::shared_ptr<AccessStore> store) : store_(std::move(store)) {}
 
   // Writes it down, durably, or counts it: the next one that is written says how many were left
-  // out. Now and then removes what has expired.
+  // out of its kind. Now and then removes what has expired.
   Result<void> write(const AuditEvent& event);
 
  private:
-  // How many were left out before this one; none: leave it out too.
-  std::optional<uint32_t> admit(uint64_t now_ms);
+  // As EventCredit::admit(), of the event's kind.
+  std::optional<uint32_t> admit(const AuditEvent& event, uint64_t now_ms);
   bool is_time_to_sweep(uint64_t now_ms);
 
   // Fixed after construction.
@@ -45,10 +47,8 @@ class AuditTrail {
 
   std::mutex mutex_;
   // Guarded by mutex_.
-  uint64_t credit_ms_ = kMaxEventsAtOnce * kEventEveryMs;  // an event costs kEventEveryMs
-  uint64_t last_ms_ = 0;                                   // since 1970
-  uint32_t left_out_count_ = 0;
-  uint64_t hour_of_sweep_ = 0;  // since 1970
+  std::unordered_map<std::string, EventCredit> credits_;  // by kind
+  uint64_t hour_of_sweep_ = 0;                            // since 1970
 };
 
 }  // namespace casdisk

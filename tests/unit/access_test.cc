@@ -412,6 +412,31 @@ TEST_F(AccessTest, FloodsOfEventsAreCounted) {
   EXPECT_EQ(events().size(), 1u);
 }
 
+TEST_F(AccessTest, AFloodHidesNothingOfAnotherKind) {
+  for (uint64_t i = 0; i < kMaxEventsAtOnce + 30; i++) {
+    ASSERT_OK(access_.audit({"uid " + std::to_string(i), "open", "web", "refused"}));
+    ASSERT_OK(access_.audit({"user mallory", "flush", "web", "allowed"}));
+  }
+  const size_t before = events().size();
+  EXPECT_EQ(before, 2 * kMaxEventsAtOnce);
+  ASSERT_OK(access_.audit({"user mallory", "rollback", "web", "allowed"}));
+  ASSERT_OK(access_.audit({"user alice", "flush", "web", "allowed"}));
+  EXPECT_EQ(events().size(), before + 2);
+}
+
+// Which is how long it remembers the kinds.
+TEST_F(AccessTest, KindsOfEventsAreBounded) {
+  const auto audit = [&](uint64_t i) {
+    ASSERT_OK(access_.audit({"user u" + std::to_string(i), "flush", "web", "allowed"}));
+  };
+  const uint64_t all = kMaxEventKinds + 2 * kMaxEventsAtOnce;
+  for (uint64_t i = 0; i < all; i++) audit(i);
+  EXPECT_EQ(events().size(), kMaxEventKinds + kMaxEventsAtOnce) << "the others share a credit";
+  pass(kEventEveryMs);
+  audit(all);
+  EXPECT_EQ(events().size(), kMaxEventKinds + kMaxEventsAtOnce + 1) << "what is over is forgotten";
+}
+
 TEST_F(AccessTest, ARecordUnderAnotherKeyIsDamage) {
   const UserRecord admin = add_user(store_, {.name = "root", .grants = {grant("admin:*")}});
   const UserRecord mallory = add_user(store_, {.name = "mallory", .uid = 666});
