@@ -51,7 +51,8 @@ Result<Permit> Guard::permit(const Peer& peer, const std::string& token) {
 }
 
 void Guard::note_refused(const Permit& permit, const std::string& what, const std::string& on) {
-  log_(fmt::format("refused: {} asked for {} of {}", permit.who(), what, with_tokens_hidden(on)));
+  log_some(
+      fmt::format("refused: {} asked for {} of {}", permit.who(), what, with_tokens_hidden(on)));
   audit(permit, what, on, "refused");
 }
 
@@ -64,7 +65,19 @@ void Guard::audit(const Permit& permit, const std::string& what, const std::stri
   auto records = access();
   if (!records.ok() || records.value() == nullptr) return;  // who needed them has said so
   auto written = records.value()->audit({permit.who(), what, with_tokens_hidden(on), outcome});
-  if (!written.ok()) log_("the audit trail: " + describe(written.error()));
+  if (!written.ok()) log_some("the audit trail: " + describe(written.error()));
+}
+
+void Guard::log_some(const std::string& line) {
+  std::optional<uint32_t> left_out_count;
+  {
+    const std::lock_guard lock(mutex_);
+    left_out_count = log_credit_.admit(settings_.clock());
+  }
+  if (!left_out_count) return;
+  log_(*left_out_count == 0
+           ? line
+           : fmt::format("{} ({} lines before it were left out)", line, *left_out_count));
 }
 
 Result<std::string> Guard::psk_file_text() {

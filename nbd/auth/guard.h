@@ -20,6 +20,7 @@
 
 #include "index/fallback.h"
 #include "nbd/auth/access.h"
+#include "nbd/auth/event_credit.h"
 #include "nbd/auth/peer.h"
 
 namespace casdisk {
@@ -57,8 +58,8 @@ class Guard {
   Result<Permit> permit(const Peer& peer, const std::string& token);
 
   // For the log and the audit trail: that somebody was refused, or was allowed, what he asked for.
-  // `what` is "open", "rollback"; `on` is a disk or a checkpoint. That the trail cannot be written
-  // is logged, and changes nothing else.
+  // `what` is "open", "rollback"; `on` is a disk or a checkpoint. Floods are counted in both. That
+  // the trail cannot be written is logged, and changes nothing else.
   void note_refused(const Permit& permit, const std::string& what, const std::string& on);
   void note_allowed(const Permit& permit, const std::string& what, const std::string& on);
 
@@ -68,6 +69,8 @@ class Guard {
 
  private:
   Result<Access*> access();
+  // A line that a client can cause as often as it likes.
+  void log_some(const std::string& line);
   void audit(const Permit& permit, const std::string& what, const std::string& on,
              const std::string& outcome);
 
@@ -76,7 +79,9 @@ class Guard {
   const LogSink log_;
 
   std::mutex mutex_;
-  std::unique_ptr<Access> access_;  // guarded by mutex_; once it is there it stays
+  // Guarded by mutex_.
+  std::unique_ptr<Access> access_;  // once it is there it stays
+  EventCredit log_credit_;
 };
 
 }  // namespace casdisk

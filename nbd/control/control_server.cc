@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 
 #include "cas/os/parallel.h"
@@ -104,9 +103,13 @@ void ControlServer::take(int descriptor) {
 
 bool ControlServer::has_room_for(const Connection& connection) const {
   if (connections_.size() >= kMaxControlConnections) return false;
-  const auto guest_count = std::count_if(connections_.begin(), connections_.end(),
-                                         [](const auto& taken) { return taken->is_guest(); });
-  return !connection.is_guest() || size_t(guest_count) < kMaxGuestConnections;
+  if (!connection.is_guest()) return true;
+  size_t guest_count = 0, own_count = 0;
+  for (const auto& taken : connections_) {
+    if (taken->is_guest()) guest_count++;
+    if (taken->peer.uid == connection.peer.uid) own_count++;
+  }
+  return guest_count < kMaxGuestConnections && own_count < kMaxConnectionsOfGuest;
 }
 
 void ControlServer::join_those_done() {
@@ -120,10 +123,13 @@ void ControlServer::join_those_done() {
 void ControlServer::converse(Connection& connection) {
   ControlStream& stream = connection.stream;
   ControlCaller caller;
+  const auto at_most = connection.is_guest()
+                           ? std::optional<ControlStream::Milliseconds>(kMaxGuestIdle)
+                           : std::nullopt;
   caller.stop = [&] { return stopping_ || stream.is_closed(); };
   if (stream.send_line(encode(ControlGreeting{kControlVersion, ::getpid()})).ok()) {
     for (;;) {
-      auto line = stream.read_line(std::nullopt);
+      auto line = stream.read_line(at_most);
       if (line.ok() && (!line.value() || stopping_)) break;
       if (!line.ok()) {
         (void)stream.send_line(encode(ControlReply{0, std::move(line.error())})).ok();

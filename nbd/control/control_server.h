@@ -4,10 +4,12 @@
 // off one after another. A client that goes away ends what it waits for.
 //
 // Root and our own user may ask for everything; others, the guests, where the store is guarded, for
-// what they are granted. Guests cannot take all connections.
+// what they are granted. Guests cannot take all connections, nor one of them all of theirs, nor
+// keep one for nothing.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -23,7 +25,10 @@
 namespace casdisk {
 
 inline constexpr size_t kMaxControlConnections = 64;
-inline constexpr size_t kMaxGuestConnections = 48;  // of those
+inline constexpr size_t kMaxGuestConnections = 48;   // of those
+inline constexpr size_t kMaxConnectionsOfGuest = 4;  // of one Unix user; of those
+// Of a guest, from the answer to the next request.
+inline constexpr std::chrono::seconds kMaxGuestIdle{10};
 
 class ControlServer {
  public:

@@ -5,6 +5,7 @@ what they may not read does not exist for them; and they cannot keep the owner o
 import json
 import os
 import stat
+import time
 
 import functions as f
 from tools.control_wire import ControlWire
@@ -13,7 +14,7 @@ from tools.other_users import as_uid
 if os.getuid() != 0:
     f.skip("needs root, to be other users")
 BACKUP, STRANGER = 4001, 65534
-GUESTS = 48
+GUESTS, OF_ONE, IDLE_SECONDS = 48, 4, 10
 
 f.casdisk("init")
 f.casdisk("create", "web", "--size", "1M")
@@ -88,17 +89,34 @@ f.casdisk("token", "revoke", tokens[0]["id"])
 assert ask_as(STRANGER, {**STATUS, "token": admin})[0]["error"]["fault"] == "not_found"
 assert "copy" not in f.casdisk("ls")
 
-# The owner may everything, and has room when others have taken all that they get.
-os.seteuid(STRANGER)
-try:
-    crowd = [ControlWire(path=link) for _ in range(GUESTS)]
-    one_more = ControlWire(path=link)
-finally:
-    os.seteuid(0)
+def crowd_of(uid, count):
+    os.seteuid(uid)
+    try:
+        return [ControlWire(path=link) for _ in range(count)]
+    finally:
+        os.seteuid(0)
+
+
+# One user leaves room for others; the owner may everything, and has room when these have taken all that they get.
+begin = time.monotonic()
+*crowd, one_more = crowd_of(STRANGER, OF_ONE + 1)
+assert one_more.reply()["error"]["fault"] == "busy"
+one_more.close()
+assert "ok" in ask_as(BACKUP, STATUS)[0]
+for uid in range(5000, 5000 + GUESTS // OF_ONE - 1):
+    crowd += crowd_of(uid, OF_ONE)
+one_more, = crowd_of(6000, 1)
 assert one_more.reply()["error"]["fault"] == "busy"
 assert "ok" in ask(FORK)[0]
 assert "copy" in f.casdisk("ls")
-for wire in (*crowd, one_more):
+# Who asks nothing is hung up on; the owner is not.
+patient = ControlWire(path=link)
+for wire in crowd:
+    assert wire.is_closed()
+assert time.monotonic() - begin > IDLE_SECONDS - 1
+assert "ok" in patient.ask(**STATUS)
+assert "ok" in ask_as(BACKUP, STATUS)[0]
+for wire in (*crowd, one_more, patient):
     wire.close()
 
 # No token is said again, to anybody.

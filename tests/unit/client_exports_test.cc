@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 
@@ -218,6 +219,18 @@ TEST_F(ClientExportsTest, RefusalsAreLoggedAndAuditedWithoutTokens) {
   EXPECT_NE(trail.find("of reader|open|other|refused\n"), std::string::npos) << trail;
   EXPECT_NE(trail.find("user reader|open read-only|web|allowed\n"), std::string::npos) << trail;
   EXPECT_EQ(trail.find(token.text.substr(40)), std::string::npos) << trail;
+}
+
+TEST_F(ClientExportsTest, AFloodOfRefusalsIsCountedInTheLog) {
+  add_user("reader", 1, "read:web");
+  const auto line_count = [&] { return uint64_t(std::ranges::count(log_, '\n')); };
+  const Peer stranger{4'000'000'001, ""};
+  for (uint64_t i = 0; i < kMaxEventsAtOnce + 30; i++) EXPECT_EQ(outcome(stranger, "web"), "-");
+  EXPECT_LE(line_count(), kMaxEventsAtOnce + 10) << "what was earned meanwhile, too";
+  EXPECT_GE(line_count(), kMaxEventsAtOnce);
+  ahead_ms_ += kEventEveryMs;
+  EXPECT_EQ(outcome(stranger, "web"), "-");
+  EXPECT_NE(log_.find(" lines before it were left out)\n"), std::string::npos) << log_;
 }
 
 TEST_F(ClientExportsTest, RecordsThatCannotBeReadOpenNothing) {
