@@ -101,6 +101,7 @@ Result<KeyRotation> rotate_master_key(AccessStore& store, RotateHow how,
   TRY_ASSIGN(const FileLock lock,
              FileLock::acquire(path + ".lock", "the change of keys in " + path));
   TRY(hand_over(directory_of(path), path.substr(path.rfind('/') + 1) + ".lock"));
+  remove_unfinished(path);  // nobody but us replaces the file
   KeyRotation rotation;
   TRY_ASSIGN(const MasterKeys keys, begin(store, rotation));
   if (how == RotateHow::kBegin) return rotation;

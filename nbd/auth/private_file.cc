@@ -1,11 +1,13 @@
 #include "nbd/auth/private_file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <vector>
 
 #include "cas/os/hex.h"
 #include "cas/os/posix_file.h"
@@ -18,7 +20,7 @@ namespace {
 std::string temporary_name(const std::string& path) {
   std::array<uint8_t, 8> random;
   fill_random(random);
-  return fmt::format("{}.new-{}", path, hex_of(std::as_bytes(std::span(random))));
+  return fmt::format("{}{}{}", path, kUnfinishedMark, hex_of(std::as_bytes(std::span(random))));
 }
 
 Result<void> check_is_private(const std::string& path, int descriptor, const FileOwner& owner) {
@@ -106,6 +108,20 @@ Result<void> write_private_file(const std::string& path, std::string_view bytes,
     return outcome;
   }
   return sync_directory(directory_of(path));
+}
+
+void remove_unfinished(const std::string& path) {
+  const std::string directory = directory_of(path);
+  const std::string begin = path.substr(path.rfind('/') + 1) + std::string(kUnfinishedMark);
+  DIR* listing = ::opendir(directory.c_str());
+  if (listing == nullptr) return;
+  std::vector<std::string> left_over;
+  while (const dirent* entry = ::readdir(listing)) {
+    const std::string_view name = entry->d_name;
+    if (name.starts_with(begin)) left_over.push_back(fmt::format("{}/{}", directory, name));
+  }
+  ::closedir(listing);
+  for (const std::string& file : left_over) ::unlink(file.c_str());
 }
 
 }  // namespace casdisk

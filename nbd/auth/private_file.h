@@ -18,6 +18,12 @@ namespace casdisk {
 Result<std::string> read_private_file(const std::string& path, size_t max_bytes,
                                       const FileOwner& owner = {});
 
+// What interrupted calls have left beside `path`, with the secrets in it. REQUIRES: nobody else
+// writes the file meanwhile.
+void remove_unfinished(const std::string& path);
+// Between the name of a file and what is random in the name that it is written under.
+inline constexpr std::string_view kUnfinishedMark = ".new-";
+
 // "." where there is no slash.
 std::string directory_of(const std::string& path);
 

@@ -15,6 +15,7 @@
 
 #include "nbd/auth/access.h"
 #include "nbd/auth/crypto.h"
+#include "nbd/auth/private_file.h"
 #include "nbd/auth/psk_file.h"
 
 namespace casdisk {
@@ -22,9 +23,10 @@ namespace {
 
 constexpr std::string_view kSuffix = ".psk";
 
-// Where its maker is gone. One that lives where we cannot see it has its server write the file
-// again.
+// A file of keys, or an unfinished one, whose maker is gone. One that lives where we cannot see it
+// has its server write the file again.
 bool is_left_over(std::string_view name) {
+  name = name.substr(0, name.find(kUnfinishedMark));
   if (!name.ends_with(kSuffix)) return false;
   const std::string_view digits = name.substr(0, name.size() - kSuffix.size());
   pid_t pid = 0;
@@ -69,7 +71,9 @@ Result<PskFileInRun> PskFileInRun::make(const std::string& store, const AccessSe
 PskFileInRun::PskFileInRun(PskFileInRun&& other) noexcept : path_(std::exchange(other.path_, "")) {}
 
 PskFileInRun::~PskFileInRun() {
-  if (!path_.empty()) ::unlink(path_.c_str());
+  if (path_.empty()) return;
+  ::unlink(path_.c_str());
+  remove_unfinished(path_);
 }
 
 }  // namespace casdisk

@@ -1,7 +1,8 @@
 // PskFileInRun: the file of TLS keys of one `casdisk serve --tls`: STORE/run/PID.psk.
 //
 // Made before the server that reads it, which keeps it as the records are (psk_refresh.h); gone
-// with its maker. What a maker that was killed has left, the next one removes. One thread.
+// with its maker. What a maker or a server that was killed has left, finished or not, the next one
+// removes. One thread.
 #pragma once
 
 #include <string>

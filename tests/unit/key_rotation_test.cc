@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "cas/os/file_lock.h"
@@ -179,6 +180,19 @@ TEST_F(KeyRotationTest, OneAtATime) {
   ASSERT_OK(other);
   EXPECT_FAULT(rotate(), Fault::kBusy);
   EXPECT_EQ(keys().count(), 1u);
+}
+
+TEST_F(KeyRotationTest, WhatAnInterruptedOneLeftHasNoOldKeyForLong) {
+  const std::string unfinished = path() + ".new-0123456789abcdef";
+  std::filesystem::copy_file(path(), unfinished);
+  {
+    const auto other = FileLock::acquire(path() + ".lock", "a test");
+    ASSERT_OK(other);
+    EXPECT_FAULT(rotate(), Fault::kBusy);
+    EXPECT_TRUE(std::filesystem::exists(unfinished)) << "it may be the other's";
+  }
+  ASSERT_OK(rotate());
+  EXPECT_FALSE(std::filesystem::exists(unfinished));
 }
 
 TEST_F(KeyRotationTest, TheCipherCanBeChosen) {

@@ -124,6 +124,17 @@ TEST(PrivateFile, IsReadInBoundsOnly) {
   EXPECT_EQ(refused.error().actual, 5u);
 }
 
+TEST(PrivateFile, WhatWasNotFinishedIsRemoved) {
+  const TemporaryDirectory directory;
+  for (const char* name : {"key", "key.new-0123", "key.new-4567", "key.new", "other.new-0123"}) {
+    write_file(directory / name, "secret", 0600);
+  }
+  remove_unfinished(directory / "key");
+  EXPECT_EQ(file_count(directory), 3u);
+  EXPECT_TRUE(std::filesystem::exists(directory / "key"));
+  EXPECT_FALSE(std::filesystem::exists(directory / "key.new-4567"));
+}
+
 TEST(PskFile, IsReplacedAsAWholeAndOnlyWhereItDiffers) {
   const TemporaryDirectory directory;
   const string path = directory / "keys.psk";
