@@ -37,8 +37,9 @@ class Access {
 
   // Nobody: unknown, or disabled.
   Result<std::optional<Principal>> by_uid(uid_t uid);
-  // Nobody: malformed, unknown, wrong, expired, revoked, or its user is disabled; it cannot be told
-  // which, nor by the time that it takes. Notes the use, at most once a minute.
+  // Nobody: malformed, unknown, wrong, expired, revoked, or its user is disabled; which, the answer
+  // does not say. An unknown one costs about what a wrong one does; the others, which only who has
+  // the secret can ask about, a record more. Notes the use, at most once a minute.
   Result<std::optional<Principal>> by_token(std::string_view text);
   // Nobody: an unknown name, a wrong password, or the user is disabled. kLimit, for every name
   // alike, after too many failures in a row: it says for how long. Takes memory and time as

@@ -1,8 +1,10 @@
 // PskRefresh: keeps the file of TLS keys that nbdkit reads (`--tls-psk`) as the records are.
 //
-// nbdkit reads the file anew for each handshake, and asks us before it: so a user whose key was
-// taken away is out when the command that did it returns, whatever process that was on whatever
-// machine, and a new key is good at once. Safe to call from any thread.
+// nbdkit reads the file anew for each handshake, and asks us when a connection begins: so a key
+// that was taken away is good for no connection that begins after the command that did it has
+// returned, whatever process that was on whatever machine, and a new key is good at once. A client
+// that was connected by then and stalls before its handshake may have the file as it was before, if
+// nobody else has connected since. Safe to call from any thread.
 #pragma once
 
 #include <mutex>
