@@ -169,6 +169,8 @@ Peer peer_of_client() {
   const ClientPeer client = peer_of_connection();
   Peer peer;
   peer.address = ip_address_text(client.address, client.address_bytes);
+  peer.is_overheard =
+      client.address_bytes > 0 && client.address.ss_family != AF_UNIX && nbdkit_is_tls() == 0;
   if (client.address.ss_family != AF_UNIX) return peer;
   const int64_t uid = nbdkit_peer_uid();
   if (uid >= 0) peer.uid = uid_t(uid);

@@ -24,6 +24,7 @@ Result<std::string> ClientExports::default_name(const Peer& peer) {
 Result<std::unique_ptr<Exports::Handle>> ClientExports::open(const Peer& peer,
                                                              const std::string& name) {
   const NameWithToken given = split_token(name);
+  if (!given.token.empty()) guard_.note_token(peer);
   TRY_ASSIGN(const Permit permit, guard_.permit(peer, given.token));
   if (permit.is_everything()) return exports_.open_export(given.name);
   std::string chosen = given.name;

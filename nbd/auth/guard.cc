@@ -60,6 +60,18 @@ void Guard::note_allowed(const Permit& permit, const std::string& what, const st
   if (!permit.is_everything()) audit(permit, what, on, "allowed");
 }
 
+void Guard::note_token(const Peer& peer) {
+  if (!peer.is_overheard) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(has_warned_, true)) return;
+  }
+  log_(
+      fmt::format("warning: a token came from {} in the clear: whoever listens on the way has it "
+                  "now; serve with --tls, and rotate it (this is said once)",
+                  peer_text(peer)));
+}
+
 void Guard::audit(const Permit& permit, const std::string& what, const std::string& on,
                   const std::string& outcome) {
   auto records = access();

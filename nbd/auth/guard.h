@@ -61,6 +61,8 @@ class Guard {
   // `what` is "open", "rollback"; `on` is a disk or a checkpoint. Floods are counted in both. That
   // the trail cannot be written is logged, and changes nothing else.
   void note_refused(const Permit& permit, const std::string& what, const std::string& on);
+  // Logs, once, that a token came where others may have read it.
+  void note_token(const Peer& peer);
   void note_allowed(const Permit& permit, const std::string& what, const std::string& on);
 
   // Access::psk_file_text(); empty where the store is not guarded.
@@ -82,6 +84,7 @@ class Guard {
   // Guarded by mutex_.
   std::unique_ptr<Access> access_;  // once it is there it stays
   EventCredit log_credit_;
+  bool has_warned_ = false;  // of tokens that others may read
 };
 
 }  // namespace casdisk

@@ -10,8 +10,9 @@
 namespace casdisk {
 
 struct Peer {
-  std::optional<uid_t> uid;  // of a process at the other end of a Unix socket
-  std::string address;       // of anybody else, as far as it is known
+  std::optional<uid_t> uid;   // of a process at the other end of a Unix socket
+  std::string address;        // of anybody else, as far as it is known
+  bool is_overheard = false;  // neither a Unix socket nor TLS: others may read what it sends
 };
 
 // Of a connected Unix socket (SO_PEERCRED): who connected, whoever has the connection now.

@@ -122,6 +122,8 @@ tcp.stop()
 assert f"refused: uid {STRANGER} asked for open of web" in server.logged()
 assert re.search(r"refused: token [0-9a-f]+ of writer asked for open of other", tcp.logged()), tcp.logged()
 
+assert tcp.logged().count("in the clear") == 1 and "in the clear" not in server.logged(), tcp.logged()
+
 # nbdkit's own -v prints names as they come; nothing of ours does.
 verbose = f.Nbdkit(f.PLUGIN, plugin="--verbose")
 for name in ("web", "nope", "web@monday"):

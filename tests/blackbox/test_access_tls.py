@@ -100,4 +100,4 @@ psk_file = f"{run}/{server.process.pid}.psk"
 open(psk_file + ".new-0123456789abcdef", "w").close()
 server.stop()
 assert not [name for name in os.listdir(run) if ".psk" in name]
-assert token.split("_")[2] not in server.logged()
+assert token.split("_")[2] not in server.logged() and "in the clear" not in server.logged()

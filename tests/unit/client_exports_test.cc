@@ -221,6 +221,23 @@ TEST_F(ClientExportsTest, RefusalsAreLoggedAndAuditedWithoutTokens) {
   EXPECT_EQ(trail.find(token.text.substr(40)), std::string::npos) << trail;
 }
 
+TEST_F(ClientExportsTest, ATokenInTheClearIsWarnedOfOnce) {
+  add_user("reader", std::nullopt, "read:web");
+  const std::string token = add_token("reader", "read:web").text;
+  Peer far{std::nullopt, "192.0.2.7"};
+  EXPECT_EQ(outcome(far, "web@" + token), "ro");
+  EXPECT_EQ(log_, "") << "within TLS";
+  far.is_overheard = true;
+  EXPECT_EQ(outcome(far, "web"), "-");
+  EXPECT_EQ(log_.find("warning"), std::string::npos) << log_;
+  EXPECT_EQ(outcome(far, "web@" + token), "ro");
+  const size_t at = log_.find("warning: a token came from 192.0.2.7 in the clear");
+  ASSERT_NE(at, std::string::npos) << log_;
+  EXPECT_EQ(outcome(far, "web@" + token), "ro");
+  EXPECT_EQ(log_.find("warning", at + 1), std::string::npos) << log_;
+  EXPECT_EQ(log_.find("cdt_"), std::string::npos) << log_;
+}
+
 TEST_F(ClientExportsTest, AFloodOfRefusalsIsCountedInTheLog) {
   add_user("reader", 1, "read:web");
   const auto line_count = [&] { return uint64_t(std::ranges::count(log_, '\n')); };
