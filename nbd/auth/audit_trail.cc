@@ -30,7 +30,7 @@ constexpr const char* kRefusals = "refusals";
 constexpr const char* kOthers = "others";
 
 std::string kind_of(const AuditEvent& event) {
-  return event.outcome == "refused" ? kRefusals : event.who + '\n' + event.what;
+  return event.outcome == "allowed" ? event.who + '\n' + event.what : kRefusals;
 }
 
 }  // namespace

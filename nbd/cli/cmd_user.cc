@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "nbd/auth/access.h"
+#include "nbd/auth/lockout.h"
 #include "nbd/auth/tokens.h"
 #include "nbd/auth/users.h"
 #include "nbd/cli/access_session.h"
@@ -82,7 +83,7 @@ Syntax user_change_syntax() {
                       {"no-grants", "", "none any more"},
                       kUidOption,
                       {"no-uid", "", "no Unix user any more"},
-                      {"enable", "", "after `casdisk user revoke`"},
+                      {"enable", "", "after `casdisk user revoke`, or wrong passwords"},
                       kAccessOption},
           .about = "Changes what a user may do, or who it is. Servers go by it at once.",
           .exit_codes = "  1 when there is no such user, or the Unix user is another one's\n",
@@ -113,6 +114,7 @@ Result<int> run_user_change(Session& session, const Arguments& arguments) {
                if (arguments.has("enable")) record.is_disabled = false;
                return Result<void>();
              }));
+  if (arguments.has("enable")) TRY(clear_attempts(*store, name));
   session.console().answer(
       fmt::format("changed user {}\n", changed.name),
       {{"user", changed.name}, {"id", changed.id.hex()}, {"grants", grants_json(changed.grants)}});
@@ -156,6 +158,8 @@ Result<int> run_user_rotate(Session& session, const Arguments& arguments) {
                if (sets_psk) record.psk = psk;
                return Result<void>();
              }));
+  // Whoever tried the old one has nothing to do with the new one.
+  if (sets_password) TRY(clear_attempts(*store, name));
   session.console().answer(fmt::format("changed the secrets of user {}\n", changed.name),
                            {{"user", changed.name},
                             {"id", changed.id.hex()},
@@ -219,9 +223,16 @@ Result<int> run_user_login(Session& session, const Arguments& arguments) {
   TRY_ASSIGN(std::string password, file ? read_password(*file) : ask_password("password"));
   const WipedAtEnd wiped(password);
   Access access(store);
-  TRY_ASSIGN(const auto who, access.by_password(wanted.user, password));
+  const auto who = access.by_password(wanted.user, password);
   const std::string actor = "user " + wanted.user;
-  if (!who) {
+  if (!who.ok()) {
+    // The login fails either way, and with its own words.
+    if (who.error().fault == Fault::kLimit) {
+      (void)access.audit({actor, "login", wanted.user, "locked out"}).ok();
+    }
+    return who.error();
+  }
+  if (!who.value()) {
     TRY(access.audit({actor, "login", wanted.user, "refused"}));
     return Error{Fault::kNotFound, 0,
                  fmt::format("user {}: the name or the password is wrong", wanted.user)};

@@ -179,6 +179,16 @@ def test_passwords():
         locked = with_input("typed secret\n", "user", "login", name, "--password-file", "-")
         assert locked.returncode == 3 and "try again in 5 minutes" in locked.stderr, locked.stderr
     assert said("user", "show", "alice")["state"] == "locked" and said("user", "show", "alice")["locked_seconds"] > 0
+    locked_out = [e for e in said("user", "audit")["events"] if e["outcome"] == "locked out"]
+    assert [e["on"] for e in locked_out] == ["alice", "carol"], locked_out
+    # Who may change users lets the user in again.
+    said("user", "change", "alice", "--enable")
+    assert said("user", "show", "alice")["state"] == "enabled"
+    for _ in range(5):
+        with_input("wrong password\n", "user", "login", "alice", "--password-file", "-")
+    assert said("user", "show", "alice")["state"] == "locked"
+    assert with_input("another secret\n", "user", "rotate", "alice", "--password-file", "-").returncode == 0
+    assert with_input("another secret\n", "user", "login", "alice", "--password-file", "-").returncode == 0
     assert with_input("x" * 2000, "user", "rotate", "alice", "--password-file", "-").returncode == 2
 
 
