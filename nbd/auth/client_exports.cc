@@ -18,7 +18,15 @@ Result<std::vector<ExportLine>> ClientExports::list(const Peer& peer) {
 
 Result<std::string> ClientExports::default_name(const Peer& peer) {
   TRY_ASSIGN(const Permit permit, guard_.permit(peer, ""));
-  return exports_.default_name(readable_with(permit));
+  return default_for(permit);
+}
+
+Result<std::string> ClientExports::default_for(const Permit& permit) {
+  auto only = exports_.default_name(readable_with(permit));
+  if (!only.ok() && !permit.is_everything()) {
+    guard_.note_refused(permit, "open", "the default export");
+  }
+  return only;
 }
 
 Result<std::unique_ptr<Exports::Handle>> ClientExports::open(const Peer& peer,
@@ -29,12 +37,7 @@ Result<std::unique_ptr<Exports::Handle>> ClientExports::open(const Peer& peer,
   if (permit.is_everything()) return exports_.open_export(given.name);
   std::string chosen = given.name;
   if (chosen.empty()) {
-    auto only = exports_.default_name(readable_with(permit));
-    if (!only.ok()) {
-      guard_.note_refused(permit, "open", "the default export");
-      return std::move(only.error());
-    }
-    chosen = std::move(only).value();
+    TRY_ASSIGN(chosen, default_for(permit));
   }
   TRY_ASSIGN(const VolumeName volume, parse_volume_name(chosen));
   if (!permit.allows(Scope::kRead, volume.disk)) {

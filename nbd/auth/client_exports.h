@@ -27,6 +27,9 @@ class ClientExports {
   Result<std::unique_ptr<Exports::Handle>> open(const Peer& peer, const std::string& name);
 
  private:
+  // The one that the client may see, or a refusal, which is noted.
+  Result<std::string> default_for(const Permit& permit);
+
   Exports& exports_;
   Guard& guard_;
 };

@@ -221,6 +221,22 @@ TEST_F(ClientExportsTest, RefusalsAreLoggedAndAuditedWithoutTokens) {
   EXPECT_EQ(trail.find(token.text.substr(40)), std::string::npos) << trail;
 }
 
+// nbdkit asks for its name first, and opens nothing where there is none.
+TEST_F(ClientExportsTest, ARefusedDefaultIsLoggedAndAudited) {
+  add_user("reader", 1, "read:nothing");
+  EXPECT_FAULT(clients_.default_name(with_uid(kStranger)), Fault::kInvalid);
+  EXPECT_EQ(log_, "refused: uid 4000000001 asked for open of the default export\n");
+  size_t refused_count = 0;
+  must(visit_events(*records(), 0, [&](const AuditEntry& entry) {
+    if (entry.on == "the default export" && entry.outcome == "refused") refused_count++;
+    return Result<void>();
+  }));
+  EXPECT_EQ(refused_count, 1u);
+  log_.clear();
+  (void)clients_.default_name(owner()).ok();  // two disks: the owner has to choose
+  EXPECT_EQ(log_, "");
+}
+
 TEST_F(ClientExportsTest, ATokenInTheClearIsWarnedOfOnce) {
   add_user("reader", std::nullopt, "read:web");
   const std::string token = add_token("reader", "read:web").text;
@@ -241,7 +257,7 @@ TEST_F(ClientExportsTest, ATokenInTheClearIsWarnedOfOnce) {
 TEST_F(ClientExportsTest, AFloodOfRefusalsIsCountedInTheLog) {
   add_user("reader", 1, "read:web");
   const auto line_count = [&] { return uint64_t(std::ranges::count(log_, '\n')); };
-  const Peer stranger{4'000'000'001, ""};
+  const Peer stranger = with_uid(kStranger);
   for (uint64_t i = 0; i < kMaxEventsAtOnce + 30; i++) EXPECT_EQ(outcome(stranger, "web"), "-");
   EXPECT_LE(line_count(), kMaxEventsAtOnce + 10) << "what was earned meanwhile, too";
   EXPECT_GE(line_count(), kMaxEventsAtOnce);
