@@ -2,19 +2,26 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "nbd/auth/access_keys.h"
 #include "nbd/auth/access_records.h"
 
 namespace casdisk {
 namespace {
 
+// A time that is still to come, as the clock was ahead, counts as now.
+uint64_t passed_ms(const FailureRecord& failures, uint64_t now_ms) {
+  return now_ms - std::min(now_ms, failures.last_ms);
+}
+
 bool is_forgotten(const FailureRecord& failures, uint64_t now_ms) {
-  return now_ms >= failures.last_ms && now_ms - failures.last_ms >= kLockOutMs;
+  return passed_ms(failures, now_ms) >= kLockOutMs;
 }
 
 uint64_t locked_ms(const FailureRecord& failures, uint64_t now_ms) {
   if (failures.count < kMaxFailures || is_forgotten(failures, now_ms)) return 0;
-  return kLockOutMs - (now_ms >= failures.last_ms ? now_ms - failures.last_ms : 0);
+  return kLockOutMs - passed_ms(failures, now_ms);
 }
 
 Error locked_out(const std::string& name, uint64_t for_ms) {
@@ -28,13 +35,17 @@ Error locked_out(const std::string& name, uint64_t for_ms) {
 }  // namespace
 
 Result<void> count_attempt(AccessStore& store, const std::string& name) {
+  uint64_t for_ms = 0;
   const auto one_more = [&](std::string_view current) -> Result<std::string> {
     FailureRecord failures;
     if (!current.empty()) {
       TRY_ASSIGN(failures, decode_failures(current));
     }
     const uint64_t now_ms = store.now_ms();
-    if (const uint64_t for_ms = locked_ms(failures, now_ms); for_ms > 0) {
+    for_ms = locked_ms(failures, now_ms);
+    if (for_ms > 0) {
+      // Written down, that the time to wait begins to pass.
+      if (failures.last_ms > now_ms) return encode_failures({failures.count, now_ms});
       return locked_out(name, for_ms);
     }
     if (is_forgotten(failures, now_ms)) failures.count = 0;
@@ -42,7 +53,7 @@ Result<void> count_attempt(AccessStore& store, const std::string& name) {
   };
   TRY(store.kv().read_modify_write(access_key::failures(name), "", one_more,
                                    store.ttl(kLockOutMs)));
-  return {};
+  return for_ms == 0 ? Result<void>() : locked_out(name, for_ms);
 }
 
 Result<void> clear_attempts(AccessStore& store, const std::string& name) {

@@ -297,6 +297,18 @@ TEST_F(AccessTest, FailuresLockANameOutForAWhile) {
   EXPECT_TRUE(by_password("alice", "the right one"));
 }
 
+TEST_F(AccessTest, AClockThatWasAheadLocksNobodyOutForLonger) {
+  add_with_password("alice", "the right one");
+  for (uint32_t i = 0; i < kMaxFailures; i++) EXPECT_FALSE(by_password("alice", "a wrong one"));
+  world_.now_ms -= 3 * 60 * kMinuteMs;
+  EXPECT_EQ(locked_out_for_ms(*store_, "alice").value(), kLockOutMs);
+  EXPECT_FAULT(access_.by_password("alice", "the right one"), Fault::kLimit);
+  pass(kLockOutMs - 1);
+  EXPECT_FAULT(access_.by_password("alice", "the right one"), Fault::kLimit);
+  pass(1);
+  EXPECT_TRUE(by_password("alice", "the right one"));
+}
+
 TEST_F(AccessTest, ARightPasswordClearsTheFailures) {
   add_with_password("alice", "the right one");
   for (int round = 0; round < 3; round++) {
