@@ -31,6 +31,11 @@ std::vector<Grant> grants_of(const NewToken& token) {
   return {Grant{kAllScopes, "*"}};
 }
 
+Error not_found(const AccessId& id) {
+  return Error{Fault::kNotFound, 0,
+               "token " + id.hex() + " does not exist; `casdisk token ls` lists them"};
+}
+
 }  // namespace
 
 bool Tokens::is_secret_of(const AccessEncryption& encryption, const TokenRecord& record,
@@ -52,8 +57,7 @@ Result<std::optional<StoredToken>> Tokens::find(const AccessId& id) {
 Result<StoredToken> Tokens::get(const AccessId& id) {
   TRY_ASSIGN(auto token, find(id));
   if (token) return std::move(*token);
-  return Error{Fault::kNotFound, 0,
-               "token " + id.hex() + " does not exist; `casdisk token ls` lists them"};
+  return not_found(id);
 }
 
 Result<std::vector<TokenRecord>> Tokens::list(const std::optional<AccessId>& user) {
@@ -138,20 +142,28 @@ Result<TokenRecord> Tokens::revoke(const AccessId& id) {
   return record;
 }
 
-Result<TokenRecord> Tokens::remove(const AccessId& id) {
-  TokenRecord record;
-  TRY(store_->change([&](AccessBatch& batch) -> Result<void> {
-    TRY_ASSIGN(const StoredToken before, get(id));
-    record = before.record;
-    batch.plain().require_version(access_key::token(id), before.version);
-    batch.plain()
-        .remove(access_key::token(id))
-        .remove(access_key::token_of(record.user, id))
-        .remove(access_key::last_use(id));
+Result<std::vector<std::string>> Tokens::indexes_of(const AccessId& id) {
+  std::vector<std::string> keys;
+  TRY(store_->kv().visit(access_key::all(access_key::Kind::kTokenOf), [&](const KvRecord& index) {
+    if (index.key.ends_with(id.text())) keys.push_back(index.key);
+    return Result<void>();
+  }));
+  return keys;
+}
+
+// Whose it is its record says, which need not be readable to be removed.
+Result<void> Tokens::remove(const AccessId& id) {
+  const std::string key = access_key::token(id);
+  return store_->change([&](AccessBatch& batch) -> Result<void> {
+    TRY_ASSIGN(const auto record, store_->kv().get(key));
+    if (!record) return not_found(id);
+    TRY_ASSIGN(const auto indexes, indexes_of(id));
+    batch.plain().remove(key).require_version(key, record->version);
+    batch.plain().remove(access_key::last_use(id));
+    for (const std::string& index : indexes) batch.plain().remove(index);
     add_event(*store_, batch.plain(), {actor_, "remove token", id.hex(), "done"});
     return {};
-  }));
-  return record;
+  });
 }
 
 Result<IssuedToken> Tokens::rotate(const AccessId& id) {

@@ -54,12 +54,15 @@ class Tokens {
   Result<IssuedToken> add(const NewToken& token);
   // It ends at once, and stays listed. kNotFound.
   Result<TokenRecord> revoke(const AccessId& id);
-  Result<TokenRecord> remove(const AccessId& id);
+  // It ends, and is not listed any more; whatever is in its record. kNotFound.
+  Result<void> remove(const AccessId& id);
   // A new secret; the one before ends at once. kInvalid: it is revoked or has expired.
   Result<IssuedToken> rotate(const AccessId& id);
 
  private:
   Result<StoredToken> get(const AccessId& id);
+  // The keys of what leads from users to the token.
+  Result<std::vector<std::string>> indexes_of(const AccessId& id);
   void put(AccessBatch& batch, const TokenRecord& record);
 
   // Fixed after construction.

@@ -168,15 +168,25 @@ Result<UserRecord> Users::change(const std::string& name, std::string_view what,
   return after;
 }
 
-Result<void> Users::remove(const std::string& name) {
-  TRY_ASSIGN(const UserRecord user, change(name, "revoke user", [](UserRecord& record) {
-               record.is_disabled = true;
-               return Result<void>();
-             }));
-  const std::string prefix = access_key::tokens_of(user.id);
+// Where the record is of no use to anybody, there is nothing to disable.
+Result<AccessId> Users::disable(const std::string& name) {
+  const auto user = change(name, "revoke user", [](UserRecord& record) {
+    record.is_disabled = true;
+    return Result<void>();
+  });
+  if (user.ok()) return user.value().id;
+  if (user.error().fault != Fault::kDamaged) return user.error();
+  TRY_ASSIGN(const auto index, store_->kv().get(access_key::user_name(name)));
+  const auto id = index ? id_of(index->bytes) : std::nullopt;
+  if (!id || find(*id).ok()) return user.error();
+  return *id;
+}
+
+Result<void> Users::remove_tokens(const AccessId& user) {
+  const std::string prefix = access_key::tokens_of(user);
   for (;;) {
     TRY_ASSIGN(const KvPage page, store_->kv().list(prefix, {.limit_count = kTokensPerBatch}));
-    if (page.records.empty()) break;
+    if (page.records.empty()) return {};
     KvBatch batch;
     for (const KvRecord& index : page.records) {
       const auto token = id_of(std::string_view(index.key).substr(prefix.size()));
@@ -185,13 +195,31 @@ Result<void> Users::remove(const std::string& name) {
     }
     TRY(store_->kv().write(batch));
   }
+}
+
+Result<std::vector<std::string>> Users::uids_of(const AccessId& user) {
+  std::vector<std::string> keys;
+  TRY(store_->kv().visit(access_key::all(access_key::Kind::kUserUid), [&](const KvRecord& index) {
+    if (index.value.bytes == user.text()) keys.push_back(index.key);
+    return Result<void>();
+  }));
+  return keys;
+}
+
+Result<void> Users::remove(const std::string& name) {
+  TRY_ASSIGN(const AccessId id, disable(name));
+  TRY(remove_tokens(id));
+  const std::string key = access_key::user(id);
+  const std::string name_key = access_key::user_name(name);
   return store_->change([&](AccessBatch& batch) -> Result<void> {
-    TRY_ASSIGN(const StoredUser last, get(name));
-    if (last.record.id != user.id) return not_found(name);
-    const std::string key = access_key::user(user.id);
-    batch.plain().remove(key).require_version(key, last.version);
-    batch.plain().remove(access_key::user_name(name)).remove(access_key::last_use(user.id));
-    if (last.record.uid) batch.plain().remove(access_key::user_uid(*last.record.uid));
+    TRY_ASSIGN(const auto record, store_->kv().get(key));
+    TRY_ASSIGN(const auto index, store_->kv().get(name_key));
+    if (!record || !index || index->bytes != id.text()) return not_found(name);
+    TRY_ASSIGN(const auto uid_keys, uids_of(id));
+    batch.plain().remove(key).require_version(key, record->version);
+    batch.plain().remove(name_key).require_version(name_key, index->version);
+    batch.plain().remove(access_key::last_use(id));
+    for (const std::string& uid_key : uid_keys) batch.plain().remove(uid_key);
     add_event(*store_, batch.plain(), {actor_, "remove user", name, "done"});
     return {};
   });

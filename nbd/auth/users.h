@@ -49,7 +49,9 @@ class Users {
   // audit trail. kNotFound; kExists for a Unix user that is another's; what `edit` fails with.
   using Edit = std::function<Result<void>(UserRecord& record)>;
   Result<UserRecord> change(const std::string& name, std::string_view what, const Edit& edit);
-  // With all its tokens. Disabled first: a token that is made meanwhile is refused.
+  // With all its tokens. Disabled first: a token that is made meanwhile is refused. Its record need
+  // not be readable: nobody is the user then. kNotFound; kDamaged where another user's record is
+  // what the name leads to.
   Result<void> remove(const std::string& name);
 
   // When it was last used, ms since 1970; 0: never, or longer ago than a year. Of tokens too.
@@ -62,6 +64,10 @@ class Users {
   Result<void> edit_in(AccessBatch& batch, const StoredUser& before, const UserRecord& after,
                        std::string_view what);
   Result<void> check_uid_is_free(uint32_t uid);
+  Result<AccessId> disable(const std::string& name);
+  Result<void> remove_tokens(const AccessId& user);
+  // The keys of Unix users' numbers that lead to the user.
+  Result<std::vector<std::string>> uids_of(const AccessId& user);
 
   // Fixed after construction.
   const std::shared_ptr<AccessStore> store_;

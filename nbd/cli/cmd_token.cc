@@ -137,7 +137,11 @@ Result<int> run_token_revoke(Session& session, const Arguments& arguments) {
   const bool removes = arguments.has("remove");
   TRY_ASSIGN(const auto store, open_access(session, arguments));
   Tokens tokens(store, actor_text());
-  TRY(removes ? tokens.remove(id) : tokens.revoke(id));
+  if (removes) {
+    TRY(tokens.remove(id));
+  } else {
+    TRY(tokens.revoke(id));
+  }
   session.console().answer(fmt::format("{} token {}\n", removes ? "removed" : "revoked", id.hex()),
                            {{"id", id.hex()}, {"removed", removes}});
   return 0;

@@ -461,6 +461,26 @@ TEST_F(AccessTest, ARecordUnderAnotherKeyIsDamage) {
   EXPECT_FAULT(users_.get("mallory"), Fault::kDamaged);
 }
 
+TEST_F(AccessTest, WhatCannotBeReadCanBeRemoved) {
+  const UserRecord user = add_user(store_, {.name = "ci", .uid = 7});
+  const IssuedToken token = add_token(store_, {.user = "ci"});
+  add_token(store_, {.user = "ci"});
+  auto& kv = store_->kv();
+  ASSERT_OK(kv.put(access_key::token(token.record.id), "no envelope"));
+  EXPECT_FAULT(tokens_.list(std::nullopt), Fault::kDamaged);
+  ASSERT_OK(tokens_.remove(token.record.id));
+  EXPECT_EQ(tokens_.list(std::nullopt).value().size(), 1u);
+  EXPECT_EQ(kv.list(access_key::all(access_key::Kind::kTokenOf)).value().records.size(), 1u);
+  EXPECT_FAULT(tokens_.remove(token.record.id), Fault::kNotFound);
+  ASSERT_OK(kv.put(access_key::user(user.id), "no envelope"));
+  EXPECT_FAULT(users_.list(), Fault::kDamaged);
+  ASSERT_OK(users_.remove("ci"));
+  EXPECT_TRUE(users_.list().value().empty());
+  EXPECT_TRUE(tokens_.list(std::nullopt).value().empty());
+  EXPECT_TRUE(kv.list(access_key::all(access_key::Kind::kUserUid)).value().records.empty());
+  add_user(store_, {.name = "ci", .uid = 7});
+}
+
 TEST_F(AccessTest, AnIndexThatLeadsElsewhereIsDamage) {
   const UserRecord admin = add_user(store_, {.name = "root", .grants = {grant("admin:*")}});
   add_user(store_, {.name = "mallory", .uid = 666});
@@ -469,6 +489,8 @@ TEST_F(AccessTest, AnIndexThatLeadsElsewhereIsDamage) {
   EXPECT_FAULT(access_.by_uid(666), Fault::kDamaged);
   ASSERT_OK(kv.put(access_key::user_name("mallory"), admin.id.text()));
   EXPECT_FAULT(users_.get("mallory"), Fault::kDamaged);
+  EXPECT_FAULT(users_.remove("mallory"), Fault::kDamaged) << "it is another user that would go";
+  EXPECT_TRUE(users_.find("root").value());
   ASSERT_OK(kv.put(access_key::user_name("mallory"), "short"));
   EXPECT_FAULT(users_.get("mallory"), Fault::kDamaged);
 }
