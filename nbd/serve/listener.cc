@@ -59,14 +59,22 @@ Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
   return {};
 }
 
+// The file is made with its mode: by its path one could change another that took its place.
+bool bind_for(SocketFor whom, int descriptor, const sockaddr_un& address) {
+  const mode_t before = whom == SocketFor::kEverybody ? ::umask(0111) : mode_t();
+  const bool is_bound = ::bind(descriptor, generic(address), sizeof(address)) == 0;
+  const int failure = errno;
+  if (whom == SocketFor::kEverybody) ::umask(before);
+  errno = failure;
+  return is_bound;
+}
+
 // REQUIRES: the lock on `path` is held.
 Result<int> bound_socket(const std::string& path, const sockaddr_un& address, SocketFor whom) {
   TRY(remove_stale(path, address));
   int descriptor = ::socket(AF_UNIX, kStreamSocket, 0);
   if (descriptor < 0) return os_error(errno, "socket");
-  if (::bind(descriptor, generic(address), sizeof(address)) == 0 &&
-      (whom == SocketFor::kUmask || ::chmod(path.c_str(), 0666) == 0) &&
-      ::listen(descriptor, SOMAXCONN) == 0) {
+  if (bind_for(whom, descriptor, address) && ::listen(descriptor, SOMAXCONN) == 0) {
     return descriptor;
   }
   Error error = os_error(errno, "socket " + path);

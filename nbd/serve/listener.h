@@ -23,7 +23,8 @@ enum class SocketFor { kUmask, kEverybody };
 class Listener {
  public:
   // `path` is absolute, its directory exists. kInvalid when it is too long, kExists when something
-  // else than a socket is there, kBusy when somebody listens on it.
+  // else than a socket is there, kBusy when somebody listens on it. REQUIRES, for kEverybody: no
+  // other thread makes files now, as the umask is the whole process's.
   static Result<Listener> on_unix_socket(const std::string& path,
                                          SocketFor whom = SocketFor::kUmask);
 

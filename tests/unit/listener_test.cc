@@ -37,6 +37,21 @@ TEST(Listener, AUnixSocketComesAndGoesWithIt) {
   EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
 }
 
+TEST(Listener, EverybodyOnlyWhereThatIsMeant) {
+  TemporaryDirectory directory;
+  const auto mode_of = [&](SocketFor whom) {
+    auto listener = Listener::on_unix_socket(directory / "s", whom);
+    EXPECT_OK(listener);
+    struct stat status = {};
+    EXPECT_EQ(::stat((directory / "s").c_str(), &status), 0);
+    return status.st_mode & 07777;
+  };
+  const mode_t before = ::umask(077);
+  EXPECT_EQ(mode_of(SocketFor::kEverybody), 0666u);
+  EXPECT_EQ(mode_of(SocketFor::kUmask), 0700u);
+  EXPECT_EQ(::umask(before), 077u) << "it is as it was";
+}
+
 TEST(Listener, ADeadServersSocketIsReplaced) {
   TemporaryDirectory directory;
   std::string path = directory / "s";
