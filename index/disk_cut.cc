@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "index/disk.h"
+#include "index/name_rules.h"
 #include "index/new_disk.h"
 
 namespace casdisk {
@@ -43,7 +44,7 @@ Result<void> Disk::cut(const CutRequest& request) {
   std::lock_guard lock(change_mutex_);
   TRY(check_may_cut());
   if (request.checkpoint.empty()) return freeze_and_record(nullptr);
-  TRY(check_name(request.checkpoint, "checkpoint"));
+  TRY(check_new_checkpoint_name(request.checkpoint));
   TRY(store_.catalog().view([&](CatalogReader& reader) -> Result<void> {
     TRY_ASSIGN(HeadRecord head, reader.head(name_));
     return check_may_add_pending(reader, head, request.checkpoint);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cas/os/parallel.h"
+#include "index/name_rules.h"
 
 namespace casdisk {
 namespace {
@@ -139,7 +140,7 @@ Result<void> DiskCutMember::finish() {
 Result<std::chrono::microseconds> checkpoint_group(
     Store& store, const std::vector<std::unique_ptr<CutMember>>& members,
     const CutRequest& request) {
-  TRY(check_name(request.checkpoint, "checkpoint"));
+  TRY(check_new_checkpoint_name(request.checkpoint));
   CutRequest labelled = request;
   labelled.labels.emplace_back(kGroupLabel, request.checkpoint);
   for (unsigned attempt = 1;; attempt++) {

@@ -3,9 +3,12 @@
 #include <span>
 
 #include "cas/os/hex.h"
+#include "index/name_rules.h"
 
 namespace casdisk {
 namespace {
+
+static_assert(kTokenPrefix == kReservedPrefix);
 
 // Only what hex_of() writes, lower case: a token has one text. REQUIRES: enough of `hex`.
 template <size_t kBytes>

@@ -5,6 +5,7 @@
 
 #include "index/attachment.h"
 #include "index/lineage.h"
+#include "index/name_rules.h"
 #include "nbd/cli/catalog.h"
 #include "nbd/cli/checkpoint_entry.h"
 #include "nbd/cli/checkpoint_group.h"
@@ -148,7 +149,7 @@ Result<int> run_single(Session& session, const Arguments& arguments) {
 }
 
 Result<int> run_group(Session& session, const Arguments& arguments, const std::string& group) {
-  TRY(check_name(group, "checkpoint"));
+  TRY(check_new_checkpoint_name(group));
   GroupCheckpoint wanted;
   for (size_t i = 0; i < arguments.positional_count(); i++) {
     TRY_ASSIGN(std::string disk, disk_name(arguments.positional(i)));

@@ -64,6 +64,9 @@ def mode(path):
 def test_before_there_are_users():
     refused(1, "init", "user", "add", "alice")
     f.casdisk("init")
+    f.casdisk("create", "web", "--size", "1M")
+    for command in (["checkpoint", "web@cdt_1"], ["checkpoint", "web", "--group", "cdt_1"]):
+        refused(2, "begin with cdt_", *command)
     for command in (["user", "ls"], ["user", "show", "alice"], ["user", "revoke", "alice"], ["user", "audit"],
                     ["user", "psk-file", f.tmp + "/psk"], ["user", "rotate-key"], ["token", "ls"],
                     ["token", "add", "alice"]):

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "index/name_rules.h"
 #include "index/names.h"
 #include "tests/support/result_assertions.h"
 #include "tests/support/sample_data.h"
@@ -188,6 +189,10 @@ TEST(Names, RulesAreEnforced) {
        {"", ".", "..", "../x", "a/b", "a b", "-a", "@", "a@b", "a\n", "\xc3\xa4"}) {
     EXPECT_FAULT(check_name(bad, "disk"), Fault::kInvalid) << bad;
   }
+  EXPECT_OK(check_new_checkpoint_name("cdt"));
+  EXPECT_FAULT(check_new_checkpoint_name("cdt_1"), Fault::kInvalid);
+  EXPECT_FAULT(check_new_checkpoint_name("a b"), Fault::kInvalid);
+  EXPECT_OK(check_name("cdt_1", "checkpoint")) << "there may be one";
   EXPECT_OK(check_name(std::string(kMaxNameBytes, 'x'), "disk"));
   EXPECT_FAULT(check_name(std::string(kMaxNameBytes + 1, 'x'), "disk"), Fault::kInvalid);
 }
