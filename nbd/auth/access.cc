@@ -108,20 +108,6 @@ Result<void> Access::rehash(Users& users, const StoredUser& user, std::string_vi
   return {};
 }
 
-Result<std::optional<Principal>> Access::again(const Principal& principal) {
-  Users users(store_, "");
-  TRY_ASSIGN(const auto user, users.find(principal.user));
-  if (!user || user->record.is_disabled) return Nobody();
-  if (principal.token_id.empty()) return Nobody(person(user->record));
-  const auto id = AccessId::parse(principal.token_id);
-  if (!id) return Nobody();
-  TRY_ASSIGN(const auto token, Tokens(store_, "").find(*id));
-  if (!token || token->record.user != user->record.id || is_over(token->record, store_->now_ms())) {
-    return Nobody();
-  }
-  return Nobody(bearer(user->record, token->record));
-}
-
 Result<std::string> Access::psk_file_text() {
   TRY_ASSIGN(const auto users, Users(store_, "").list());
   std::string text;

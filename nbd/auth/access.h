@@ -45,8 +45,6 @@ class Access {
   // alike, after too many failures in a row: it says for how long. Takes memory and time as
   // PasswordCost says.
   Result<std::optional<Principal>> by_password(std::string_view name, std::string_view password);
-  // The same user and token as they are now. Nobody: gone, expired, revoked, or disabled.
-  Result<std::optional<Principal>> again(const Principal& principal);
 
   // What `nbdkit --tls-psk` reads: a line "NAME:HEX" for each enabled user with a key, by name.
   // Secret. psk_file.h writes it.

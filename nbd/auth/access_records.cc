@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cas/os/hex.h"
+#include "index/name_rules.h"
 
 namespace casdisk {
 namespace {
@@ -65,10 +66,6 @@ std::optional<std::vector<Grant>> read_grants(ByteReader& reader) {
   return grants;
 }
 
-bool is_name_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
 }  // namespace
 
 AccessId AccessId::make() {
@@ -93,9 +90,9 @@ std::string_view AccessId::text() const {
 
 Result<void> check_user_name(std::string_view name) {
   const auto is_allowed = [](char c) {
-    return is_name_character(c) || c == '.' || c == '_' || c == '-';
+    return is_letter_or_digit(c) || c == '.' || c == '_' || c == '-';
   };
-  if (!name.empty() && name.size() <= kMaxUserNameBytes && is_name_character(name.front()) &&
+  if (!name.empty() && name.size() <= kMaxUserNameBytes && is_letter_or_digit(name.front()) &&
       std::ranges::all_of(name, is_allowed)) {
     return {};
   }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "index/name_rules.h"
+
 namespace casdisk {
 namespace {
 
@@ -31,10 +33,7 @@ std::optional<uint8_t> scope_of(std::string_view name) {
   return std::nullopt;
 }
 
-bool is_pattern_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-         std::string_view("._-:+*?").find(c) != std::string_view::npos;
-}
+bool is_pattern_character(char c) { return is_name_character(c) || c == '*' || c == '?'; }
 
 // What scopes come with those that are written down.
 uint8_t with_included(uint8_t scopes) {
@@ -88,6 +87,11 @@ Result<Grant> parse_grant(std::string_view text) {
                                      kMaxPatternBytes));
   }
   return grant;
+}
+
+Result<void> check_grant_count(size_t count) {
+  if (count <= kMaxGrants) return {};
+  return Error{Fault::kInvalid, 0, fmt::format("{} grants: give at most {}", count, kMaxGrants)};
 }
 
 bool is_valid(const Grant& grant) {

@@ -29,7 +29,7 @@ struct Grant {
   friend bool operator==(const Grant&, const Grant&) = default;
 };
 
-inline constexpr size_t kMaxGrants = 64;
+inline constexpr size_t kMaxGrants = 64;  // of a user or a token
 inline constexpr size_t kMaxPatternBytes = 128;
 
 // "read,write:build-*", "admin:*". kInvalid says what is wrong with it.
@@ -37,6 +37,8 @@ Result<Grant> parse_grant(std::string_view text);
 std::string grant_text(const Grant& grant);
 // Whether parse_grant() could have made it.
 bool is_valid(const Grant& grant);
+// kInvalid for more than a record has.
+Result<void> check_grant_count(size_t count);
 // Whether one of them allows it.
 bool any_allows(std::span<const Grant> grants, Scope scope, std::string_view disk);
 

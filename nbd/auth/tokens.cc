@@ -94,10 +94,7 @@ uint64_t token_record_life_ms(const TokenRecord& record, uint64_t now_ms) {
 
 Result<IssuedToken> Tokens::add(const NewToken& token) {
   TRY(check_token_label(token.label));
-  if (token.grants.size() > kMaxGrants) {
-    return Error{Fault::kLimit, 0, "too many grants for one token", kMaxGrants,
-                 token.grants.size()};
-  }
+  TRY(check_grant_count(token.grants.size()));
   Users users(store_, actor_);
   IssuedToken issued;
   TokenRecord& record = issued.record;

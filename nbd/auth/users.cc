@@ -102,10 +102,7 @@ Result<void> Users::check_uid_is_free(uint32_t uid) {
 
 Result<UserRecord> Users::add(const NewUser& user) {
   TRY(check_user_name(user.name));
-  if (user.grants.size() > kMaxGrants) {
-    return Error{Fault::kLimit, 0, fmt::format("user {}: too many grants", user.name), kMaxGrants,
-                 user.grants.size()};
-  }
+  TRY(check_grant_count(user.grants.size()));
   UserRecord record{.id = AccessId::make(),
                     .name = user.name,
                     .uid = user.uid,
@@ -162,7 +159,8 @@ Result<UserRecord> Users::change(const std::string& name, std::string_view what,
     after = before.record;
     TRY(edit(after));
     CHECK(after.id == before.record.id && after.name == before.record.name &&
-          after.created_ms == before.record.created_ms && after.grants.size() <= kMaxGrants);
+          after.created_ms == before.record.created_ms);
+    TRY(check_grant_count(after.grants.size()));
     return edit_in(batch, before, after, what);
   }));
   return after;

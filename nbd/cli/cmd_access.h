@@ -39,7 +39,4 @@ Result<int> run_token_rotate(Session& session, const Arguments& arguments);
 // A token that was just made, alone on stdout: nobody can ask for it again.
 void answer_token(Console& console, const IssuedToken& token, const std::string& user);
 
-// kLimit for more than a record has.
-Result<void> check_grant_count(size_t count);
-
 }  // namespace casdisk

@@ -42,11 +42,6 @@ void answer_token(Console& console, const IssuedToken& token, const std::string&
                                      {"expires", time_json(record.expires_ms)}});
 }
 
-Result<void> check_grant_count(size_t count) {
-  if (count <= kMaxGrants) return {};
-  return Error{Fault::kInvalid, 0, fmt::format("{} grants: give at most {}", count, kMaxGrants)};
-}
-
 Syntax token_add_syntax() {
   return {
       .positionals = {{"USER"}},
