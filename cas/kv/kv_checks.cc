@@ -71,6 +71,14 @@ Result<void> KvChecks::ttl(uint64_t ttl_ms) const {
                              kMinKvTtlMs / 1000, kMaxKvTtlMs / 1000));
 }
 
+Result<void> KvChecks::expiry(uint64_t expires_at_ms) const {
+  if (expires_at_ms == 0) return {};
+  TRY(need(KvCapability::kTtl, "a record that expires"));
+  if (expires_at_ms <= kMaxKvExpiryMs) return {};
+  return invalid(fmt::format("a record that expires at {} ms; {} ms since 1970 is the latest",
+                             expires_at_ms, kMaxKvExpiryMs));
+}
+
 Result<void> KvChecks::conditions(const KvWrite& write) const {
   const auto& operations = write.operations;
   for (const KvCondition& condition : write.conditions) {
@@ -128,7 +136,7 @@ Result<void> KvChecks::load(std::span<const KvRecord> records) const {
   keys.reserve(records.size());
   for (const KvRecord& one : records) {
     TRY(record(one.key, one.value.bytes));
-    if (one.value.expires_at_ms != 0) TRY(need(KvCapability::kTtl, "a time to live"));
+    TRY(expiry(one.value.expires_at_ms));
     if (keys.insert(one.key).second || capabilities_.has(KvCapability::kAppend)) continue;
     return invalid(fmt::format("key {}: twice, and this kind of store has one record for each key",
                                kv_quote(one.key)));

@@ -10,6 +10,8 @@ namespace casdisk {
 
 inline constexpr uint64_t kMinKvTtlMs = 60'000;
 inline constexpr uint64_t kMaxKvTtlMs = uint64_t(365) * 24 * 3600 * 1000;
+// When a loaded record may expire at the latest: what every engine can count to, Redis in doubles.
+inline constexpr uint64_t kMaxKvExpiryMs = uint64_t(1) << 53;
 // What may be looked for: longer than any backend's keys, so that what one made with larger limits
 // can be read and removed with smaller ones.
 inline constexpr size_t kMaxSoughtKeyBytes = 65536;
@@ -26,6 +28,8 @@ class KvChecks {
   Result<void> prefix(std::string_view prefix) const;
   Result<void> record(std::string_view key, std::string_view value) const;
   Result<void> ttl(uint64_t ttl_ms) const;
+  // Of a record as it is stored: when it expires.
+  Result<void> expiry(uint64_t expires_at_ms) const;
   Result<void> write(const KvWrite& write) const;
   Result<void> load(std::span<const KvRecord> records) const;
   Result<void> need(KvCapability capability, std::string_view what) const;

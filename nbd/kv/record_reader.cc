@@ -50,9 +50,7 @@ Result<KvRecord> RecordReader::decode(std::string_view line) const {
   auto record = form_ == RecordForm::kText ? decode_record_line(line) : decode_record_json(line);
   if (!record.ok()) return record;
   TRY(checks_.record(record.value().key, record.value().value.bytes));
-  if (record.value().value.expires_at_ms != 0) {
-    TRY(checks_.need(KvCapability::kTtl, "a record that expires"));
-  }
+  TRY(checks_.expiry(record.value().value.expires_at_ms));
   return record;
 }
 

@@ -54,10 +54,20 @@ TEST_P(KvContract, ARefusedLoadLeavesNoTrace) {
     for (uint64_t i = 0; i <= limits().record_count; i++) many.emplace_back(std::to_string(i), "");
     expect_refused(many, Fault::kLimit);
   }
-  if (can(KvCapability::kTtl)) return;
-  KvRecord expiring{"b", {"1", 0, now_ms_ + kMinKvTtlMs}};
-  EXPECT_FAULT(store_->load({&expiring, 1}), Fault::kUnsupported);
+  // Where records expire, not later than every engine can count.
+  const bool has_ttl = can(KvCapability::kTtl);
+  const uint64_t expiry_ms = has_ttl ? kMaxKvExpiryMs + 1 : now_ms_ + kMinKvTtlMs;
+  KvRecord expiring{"b", {"1", 0, expiry_ms}};
+  EXPECT_FAULT(store_->load({&expiring, 1}),
+               has_ttl && can(KvCapability::kLoad) ? Fault::kInvalid : Fault::kUnsupported);
   EXPECT_EQ(dumped(), (Pairs{{"a", "1"}}));
+}
+
+TEST_P(KvContract, ARecordMayExpireInThousandsOfYears) {
+  if (!can(KvCapability::kTtl) || !can(KvCapability::kLoad)) return;
+  KvRecord lasting{"b", {"1", 0, kMaxKvExpiryMs}};
+  ASSERT_OK(store_->load({&lasting, 1}));
+  EXPECT_EQ(get("b"), "1");
 }
 
 TEST_P(KvFewKeys, AsManyKeysAsItHolds) {

@@ -76,6 +76,16 @@ TEST_F(RecordReaderTest, ErrorsNameTheLine) {
             string::npos);
 }
 
+TEST_F(RecordReaderTest, WhatExpiresBeyondAllNumbersNamesItsLine) {
+  store_ = KvStore::over(std::make_unique<MemoryKv>(system_kv_clock), {.name = "memory:"});
+  const string latest = std::to_string(kMaxKvExpiryMs);
+  EXPECT_OK(read("\\expires:" + latest + " a=1\n"));
+  const string said =
+      refusal(read("a=1\n\\expires:" + std::to_string(UINT64_MAX) + " b=2\n"), Fault::kInvalid);
+  EXPECT_EQ(said.find("2: memory:: a record that expires at"), 0u) << said;
+  EXPECT_NE(said.find(latest), string::npos) << said;
+}
+
 TEST_F(RecordReaderTest, AKeyTwiceNamesBothLines) {
   const string text = "b=1\na=1\n\nb=2\nb=3\n";
   EXPECT_EQ(
