@@ -12,8 +12,10 @@
 #include <filesystem>
 #include <mutex>
 #include <shared_mutex>
+#include <system_error>
 
 #include "cas/kv/key_codec.h"
+#include "cas/kv/rocksdb_error.h"
 
 namespace casdisk {
 namespace {
@@ -49,27 +51,6 @@ std::span<const std::byte> to_bytes(const rocksdb::Slice& slice) {
   return as_bytes(to_text(slice));
 }
 std::string name_of(uint64_t edition) { return fmt::format("{}{}", kRecordsName, edition); }
-
-Error to_error(const Status& status, const std::string& directory, std::string_view operation) {
-  std::string context = fmt::format("{}: {}", directory, operation);
-  if (status.IsNoSpace()) return os_error(ENOSPC, std::move(context));
-  context += ": " + status.ToString();
-  Fault fault = Fault::kIo;
-  if (status.IsCorruption() || status.IsPathNotFound()) {
-    fault = Fault::kDamaged;  // or a file of it is gone
-    context += "; restore it from a snapshot or a dump";
-  } else if (status.severity() >= Status::kFatalError) {
-    fault = Fault::kPoisoned;
-    context += "; nothing more is written: look at the device, and restart this process";
-  } else if (status.IsBusy() || status.IsTimedOut() || status.IsTryAgain()) {
-    fault = Fault::kBusy;
-  } else if (status.IsNotSupported()) {
-    fault = Fault::kUnsupported;
-  } else if (status.IsInvalidArgument()) {
-    fault = Fault::kInvalid;
-  }
-  return Error{fault, 0, std::move(context)};
-}
 
 Error not_ours(const std::string& directory) {
   return Error{Fault::kInvalid, 0, directory + ": a RocksDB database of something else"};
@@ -110,7 +91,7 @@ class OpenDatabase : public RocksDbDatabase {
 
  private:
   Error error(const Status& status, std::string_view operation) const {
-    return to_error(status, directory_, operation);
+    return rocksdb_error(status, directory_, operation);
   }
   std::shared_ptr<Edition> edition() const {
     std::shared_lock lock(mutex_);
@@ -206,7 +187,13 @@ Result<void> OpenDatabase::open(Missing missing) {
   }
   std::vector<ColumnFamilyHandle*> families;
   rocksdb::DB* database = nullptr;
-  const Status status = rocksdb::DB::Open(options, directory_, wanted, &families, &database);
+  Status status;
+  try {
+    status = rocksdb::DB::Open(options, directory_, wanted, &families, &database);
+  } catch (const std::system_error&) {
+    (void)setup_.release();  // what has opened by then is lost, and stays
+    return os_error(EAGAIN, directory_ + ": open: a thread of RocksDB");
+  }
   if (!status.ok()) return error(status, "open");
   database_.reset(database);
   // What a load left that did not come to its end.
@@ -385,7 +372,7 @@ Result<void> OpenDatabase::commit(rocksdb::WriteBatch& batch, bool is_synced) {
   rocksdb::WriteOptions options;
   options.sync = is_synced;
   Status status = database_->Write(options, &batch);
-  if (status.IsNoSpace() && database_->Resume().ok()) {
+  if (is_rocksdb_no_space(status) && database_->Resume().ok()) {
     setup_->has_stopped() = false;
     status = database_->Write(options, &batch);
   }

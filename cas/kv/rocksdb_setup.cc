@@ -8,6 +8,7 @@
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 
+#include <cstdarg>
 #include <utility>
 
 #include "cas/kv/job_queue.h"
@@ -24,9 +25,15 @@ constexpr uint64_t kTableBytes = uint64_t(32) << 20;
 constexpr int kBloomBitsPerKey = 10;  // of a hundred keys that are not there, one is looked for
 constexpr int kMaxOpenFiles = 256;
 constexpr uint64_t kBytesPerSync = uint64_t(1) << 20;  // of table files, so that none waits for all
-// RocksDB's own report, LOG, and the one of the time before.
-constexpr size_t kMaxReportBytes = size_t(1) << 20;
-constexpr size_t kReportCount = 2;
+
+// RocksDB's own report, which it would keep in files, also on a disk without room for a byte: there
+// its writer ends the process. What goes wrong comes back as a status.
+class NoReport : public rocksdb::Logger {
+ public:
+  NoReport() : Logger(rocksdb::InfoLogLevel::FATAL_LEVEL) {}
+  using Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
 
 // RocksDB's files, and threads of our own.
 class OwnThreads : public rocksdb::EnvWrapper {
@@ -122,9 +129,8 @@ rocksdb::Options options_of(const RocksDbOptions& wanted) {
   options.skip_stats_update_on_db_open = true;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
-  options.max_log_file_size = kMaxReportBytes;
-  options.keep_log_file_num = kReportCount;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  options.info_log = std::make_shared<NoReport>();
+  options.max_file_opening_threads = 1;  // more would end the process where there are none
   return options;
 }
 

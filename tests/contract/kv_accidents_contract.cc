@@ -191,8 +191,19 @@ TEST_P(KvFullDisk, LosesNothingAndGoesOnWhenThereIsSpaceAgain) {
   disk_.fill_but(0);
   EXPECT_EQ(put_until_it_is_full(1000), Fault::kNoSpace);
   expect_all_acknowledged();
+  // It opens, or says why it does not.
+  store_.reset();
+  disk_.take_all_but(0);
+  auto opened = subject_->open(options());
+  if (opened.ok()) {
+    store_ = std::move(opened).value();
+    expect_all_acknowledged();
+  } else {
+    EXPECT_FAULT(opened, Fault::kNoSpace);
+  }
 
   disk_.give_back();
+  if (!store_) reopen();
   put("after", "1");
   EXPECT_EQ(put_until_it_is_full(20), Fault::kDiffers);
   reopen();

@@ -1,6 +1,7 @@
 #include "cas/kv/rocksdb_kv.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -54,6 +55,35 @@ std::map<string, uint64_t> files_of(const string& directory, const string& suffi
 void copy_store(const string& from, const string& to) {
   fs::remove_all(to);
   fs::copy(from, to, fs::copy_options::recursive);
+}
+
+// As a user who may have so many threads, the first one included.
+bool opens_with_threads(const string& directory, rlim_t most) {
+  static constexpr uid_t kNobody = 64993;  // a user with no processes of others
+  const rlimit limit{most, most};
+  if (::setrlimit(RLIMIT_NPROC, &limit) != 0 || ::setresuid(kNobody, kNobody, kNobody) != 0) {
+    return false;
+  }
+  auto opened = open_kv("rocksdb:" + directory, {}, embedded_kv_schemes());
+  if (opened.ok()) return get(*opened.value(), "k2") == "2";
+  const Error& error = opened.error();
+  return error.fault == Fault::kIo && error.os_error == EAGAIN &&
+         error.context.find(directory) != string::npos;
+}
+
+TEST(RocksDbKv, WithoutThreadsItOpensOrSaysSo) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root";
+  TemporaryDirectory directory;
+  for (int i = 0; i < 3; i++) {  // a table file each
+    auto store = open(directory / "kv");
+    ASSERT_OK(store->put("k" + std::to_string(i), std::to_string(i)));
+    ASSERT_OK(store->put("large", string(5 << 20, char('a' + i))));
+  }
+  ASSERT_EQ(std::system(("chmod -R a+rwX " + directory.path()).c_str()), 0);
+  for (rlim_t most = 1; most < 8; most++) {
+    ChildProcess child([&] { return opens_with_threads(directory / "kv", most); });
+    EXPECT_TRUE(child.succeeded()) << most;
+  }
 }
 
 TEST(RocksDbKv, WhatCannotBeOpenedSaysSo) {
