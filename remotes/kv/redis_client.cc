@@ -21,7 +21,7 @@ Result<RedisReply> RedisClient::call_raw(std::span<const std::string_view> argum
     const bool may_have_run = connection->may_have_run();
     if (connection->is_broken()) connection = nullptr;
     pool_.give_back(std::move(connection));
-    if (reply.ok() || is_second_try) return reply;
+    if (reply.ok() || is_second_try || reply.error().fault != Fault::kUnavailable) return reply;
     if (may_have_run && how.repeat == Repeat::kNever) return reply;
   }
 }

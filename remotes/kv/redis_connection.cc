@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <hiredis/hiredis.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -12,12 +13,12 @@ namespace casdisk {
 namespace {
 
 constexpr timeval kConnectTimeout = {.tv_sec = 3, .tv_usec = 0};
+// An answer's, which none of ours is near: a value of 32 MiB is the largest, a write of 4,096
+// operations the longest.
+constexpr size_t kMaxReplyBytes = size_t(64) << 20;
+constexpr size_t kReadBytes = size_t(64) << 10;
 // What servers say is short; an error of thousands of bytes would quote somebody's data.
 constexpr size_t kShownErrorBytes = 200;
-
-timeval to_timeval(std::chrono::milliseconds time) {
-  return {.tv_sec = time.count() / 1000, .tv_usec = (time.count() % 1000) * 1000};
-}
 
 RedisReply to_reply(redisReply& raw) {
   RedisReply reply;
@@ -69,7 +70,6 @@ Result<std::unique_ptr<RedisConnection>> RedisConnection::open(const RedisAddres
                  fmt::format("{}: no connection: {}; is the server running?", address.name,
                              static_cast<const char*>(context->errstr))};
   }
-  ::redisSetTimeout(context, to_timeval(address.timeout));
   if (address.socket_path.empty()) ::redisEnableKeepAlive(context);
   TRY(connection->introduce(address));
   return connection;
@@ -93,12 +93,6 @@ Result<void> RedisConnection::introduce(const RedisAddress& address) {
   return expect_ok(arguments);
 }
 
-void RedisConnection::set_timeout(std::chrono::milliseconds timeout) {
-  if (timeout == timeout_) return;
-  ::redisSetTimeout(context_, to_timeval(timeout));
-  timeout_ = timeout;
-}
-
 bool RedisConnection::is_stale() const {
   char byte = 0;
   const ssize_t got = ::recv(context_->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -110,6 +104,33 @@ Error RedisConnection::lost(std::string_view what) {
   return Error{Fault::kUnavailable, 0,
                fmt::format("{}: {}{}", name_, what,
                            may_have_run_ ? "; what was asked for may have been done" : "")};
+}
+
+// Until the socket takes or has something, or the time of the command is over.
+Result<void> RedisConnection::wait_for(short events) {
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now());
+    pollfd polled = {.fd = context_->fd, .events = events, .revents = 0};
+    const int ready = left.count() <= 0 ? 0 : ::poll(&polled, 1, int(left.count()));
+    if (ready > 0) return {};
+    if (ready == 0) return lost(fmt::format("no answer within {} ms", timeout_.count()));
+    if (errno != EINTR) return lost(fmt::format("the connection broke: {}", std::strerror(errno)));
+  }
+}
+
+Result<void> RedisConnection::send_all(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t sent =
+        ::send(context_->fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) {
+      bytes.remove_prefix(size_t(sent));
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      TRY(wait_for(POLLOUT));
+    } else if (errno != EINTR) {
+      return lost(fmt::format("the connection broke: {}", std::strerror(errno)));
+    }
+  }
+  return {};
 }
 
 // Not by hiredis, whose write() raises SIGPIPE where the server has hung up.
@@ -124,37 +145,65 @@ Result<void> RedisConnection::send(std::span<const std::string_view> arguments) 
   const int formatted =
       ::redisFormatSdsCommandArgv(&line, int(arguments.size()), texts.data(), sizes.data());
   if (formatted < 0) return lost("a command is too large to be sent");
-  std::string_view rest(line, size_t(formatted));
-  int error_number = 0;
-  while (!rest.empty() && error_number == 0) {
-    const ssize_t sent = ::send(context_->fd, rest.data(), rest.size(), MSG_NOSIGNAL);
-    if (sent >= 0) {
-      rest.remove_prefix(size_t(sent));
+  auto sent = send_all({line, size_t(formatted)});
+  ::redisFreeSdsCommand(line);
+  return sent;
+}
+
+// Some of an answer, to hiredis' reader. How many bytes.
+Result<size_t> RedisConnection::receive(std::span<char> buffer) {
+  for (;;) {
+    const ssize_t got = ::recv(context_->fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got > 0) {
+      if (::redisReaderFeed(context_->reader, buffer.data(), size_t(got)) == REDIS_OK) {
+        return size_t(got);
+      }
+      return lost("no memory for an answer");
+    }
+    if (got == 0) return lost("the connection broke: the server has closed it");
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      TRY(wait_for(POLLIN));
     } else if (errno != EINTR) {
-      error_number = errno;
+      return lost(fmt::format("the connection broke: {}", std::strerror(errno)));
     }
   }
-  ::redisFreeSdsCommand(line);
-  if (error_number == 0) return {};
-  return lost(fmt::format("the connection broke: {}", std::strerror(error_number)));
+}
+
+// Not by hiredis, whose time begins anew with each byte, and whose answers have no bounds.
+Result<RedisReply> RedisConnection::receive_reply() {
+  std::vector<char> buffer(kReadBytes);
+  size_t received_bytes = 0;
+  for (;;) {
+    void* raw = nullptr;
+    if (::redisReaderGetReply(context_->reader, &raw) != REDIS_OK) {
+      return lost(fmt::format("the connection broke: {}",
+                              static_cast<const char*>(context_->reader->errstr)));
+    }
+    if (raw != nullptr) {
+      // What is behind it nobody asked for.
+      if (context_->reader->pos != context_->reader->len) is_broken_ = true;
+      RedisReply reply = to_reply(*static_cast<redisReply*>(raw));
+      ::freeReplyObject(raw);
+      return reply;
+    }
+    if (received_bytes > kMaxReplyBytes) {
+      Error error = lost(fmt::format("an answer of more than {} bytes", kMaxReplyBytes));
+      error.fault = Fault::kTooLarge;
+      error.max = kMaxReplyBytes;
+      error.actual = received_bytes;
+      return error;
+    }
+    TRY_ASSIGN(const size_t got, receive(buffer));
+    received_bytes += got;
+  }
 }
 
 Result<RedisReply> RedisConnection::command(std::span<const std::string_view> arguments) {
+  deadline_ = Clock::now() + timeout_;
   may_have_run_ = false;  // a server carries out whole commands only
   TRY(send(arguments));
   may_have_run_ = true;
-  void* raw = nullptr;
-  errno = 0;
-  if (::redisGetReply(context_, &raw) != REDIS_OK || raw == nullptr) {
-    if (context_->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      return lost(fmt::format("no answer within {} ms", timeout_.count()));
-    }
-    return lost(
-        fmt::format("the connection broke: {}", static_cast<const char*>(context_->errstr)));
-  }
-  RedisReply reply = to_reply(*static_cast<redisReply*>(raw));
-  ::freeReplyObject(raw);
-  return reply;
+  return receive_reply();
 }
 
 Error redis_error(const std::string& server, const RedisReply& reply) {
@@ -163,6 +212,8 @@ Error redis_error(const std::string& server, const RedisReply& reply) {
     Fault fault;
     std::string_view remedy;
   };
+  static constexpr std::string_view kNotAllowed =
+      "docs/KV.md has the commands that the user needs; nothing was changed";
   static constexpr Meaning kMeanings[] = {
       {"OOM", Fault::kNoSpace, "remove records, or raise maxmemory"},
       {"MISCONF", Fault::kUnavailable, "the server cannot write to its disk; see its log"},
@@ -174,7 +225,8 @@ Error redis_error(const std::string& server, const RedisReply& reply) {
       {"NOREPLICAS", Fault::kUnavailable, "too few replicas are connected"},
       {"NOAUTH", Fault::kInvalid, "put the password into the URL, or password_file=PATH"},
       {"WRONGPASS", Fault::kInvalid, "check user and password"},
-      {"NOPERM", Fault::kInvalid, "the user needs the scripting, string and sorted-set commands"},
+      {"NOPERM", Fault::kInvalid, kNotAllowed},
+      {"ERR The user executing the script can't", Fault::kInvalid, kNotAllowed},
       {"MOVED", Fault::kUnsupported, "it is a cluster; name a single server"},
       {"CROSSSLOT", Fault::kUnsupported, "it is a cluster; name a single server"},
       {"CLUSTERDOWN", Fault::kUnsupported, "it is a cluster; name a single server"},

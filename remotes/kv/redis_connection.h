@@ -1,7 +1,7 @@
 // RedisConnection: one connection to a Redis server, one command at a time. The one door to
 // hiredis.
 //
-// Not safe for concurrent use. After an error of the connection (broken()) it is of no use any
+// Not safe for concurrent use. After an error of the connection (is_broken()) it is of no use any
 // more.
 #pragma once
 
@@ -35,7 +35,7 @@ struct RedisAddress {
   std::string user;
   std::string password;
   uint64_t database = 0;
-  std::chrono::milliseconds timeout{10'000};  // of a command, without any byte of an answer
+  std::chrono::milliseconds timeout{10'000};  // of a command and its whole answer
 };
 
 class RedisConnection {
@@ -47,9 +47,10 @@ class RedisConnection {
   RedisConnection(const RedisConnection&) = delete;
   RedisConnection& operator=(const RedisConnection&) = delete;
 
-  // The server's reply, kError too. kUnavailable: the connection broke, or no answer came in time.
+  // The server's reply, kError too. kUnavailable: the connection broke, or there was no whole
+  // answer in time. kTooLarge: an answer that is none of ours.
   Result<RedisReply> command(std::span<const std::string_view> arguments);
-  void set_timeout(std::chrono::milliseconds timeout);
+  void set_timeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
 
   bool is_broken() const { return is_broken_; }
   // Of a command that failed: whether the server may have carried it out.
@@ -59,7 +60,12 @@ class RedisConnection {
 
  private:
   RedisConnection(redisContext* context, std::string name, std::chrono::milliseconds timeout);
+  using Clock = std::chrono::steady_clock;
+  Result<void> wait_for(short events);
+  Result<void> send_all(std::string_view bytes);
   Result<void> send(std::span<const std::string_view> arguments);
+  Result<size_t> receive(std::span<char> buffer);
+  Result<RedisReply> receive_reply();
   Result<void> introduce(const RedisAddress& address);
   Error lost(std::string_view what);
 
@@ -68,6 +74,7 @@ class RedisConnection {
   const std::string name_;
 
   std::chrono::milliseconds timeout_;
+  Clock::time_point deadline_;  // of the command that runs
   bool is_broken_ = false;
   bool may_have_run_ = false;
 };

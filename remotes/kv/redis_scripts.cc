@@ -5,6 +5,8 @@ namespace casdisk {
 // A version is greater than all before it and, in microseconds, not less than the time: so that
 // none comes back even if the server loses its last writes, or all of them. (Exact in Lua's numbers
 // until the year 2255.) The counter is written first: it is what fails where there is no memory.
+// Before it, each command that changes something is called once so that it changes nothing (there
+// is no empty key): a user who may not call one of them makes no half of a change.
 const char* const kRedisWriteScript = R"lua(
 local index, expiries, counter, records = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 local at = 4
@@ -21,31 +23,34 @@ local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local version = tonumber(redis.call('GET', counter) or '0')
 version = math.max(version, time[1] * 1000000 + time[2])
 local put_count = tonumber(ARGV[2])
+if put_count > 0 then redis.call('ZADD', index, 'XX', 0, '') end
+if #ARGV >= at + 4 * put_count then redis.call('UNLINK', records) end
+redis.call('ZREM', index, '')
+for _, key in ipairs(redis.call('ZRANGEBYSCORE', expiries, '-inf', now_ms, 'LIMIT', 0, 16)) do
+  if redis.call('EXISTS', records .. key) == 0 then
+    redis.call('ZREM', index, key)
+    redis.call('ZREM', expiries, key)
+  end
+end
 if put_count > 0 then redis.call('SET', counter, string.format('%.0f', version + put_count)) end
 local reply = {0}
 for i = at, #ARGV, 4 do
   local key, ttl_ms = ARGV[i + 1], tonumber(ARGV[i + 3])
   if ARGV[i] == 'p' then
     version = version + 1
-    local expires_at_ms = 0
-    if ttl_ms > 0 then expires_at_ms = now_ms + ttl_ms end
-    redis.call('SET', records .. key, struct.pack('<I8I8', version, expires_at_ms) .. ARGV[i + 2])
     redis.call('ZADD', index, 0, key)
     if ttl_ms > 0 then
-      redis.call('PEXPIREAT', records .. key, string.format('%.0f', expires_at_ms))
+      local expires_at_ms = now_ms + ttl_ms
+      redis.call('SET', records .. key, struct.pack('<I8I8', version, expires_at_ms) .. ARGV[i + 2],
+                 'PXAT', string.format('%.0f', expires_at_ms))
       redis.call('ZADD', expiries, expires_at_ms, key)
     else
+      redis.call('SET', records .. key, struct.pack('<I8I8', version, 0) .. ARGV[i + 2])
       redis.call('ZREM', expiries, key)
     end
     reply[#reply + 1] = version
   else
     reply[#reply + 1] = redis.call('UNLINK', records .. key)
-    redis.call('ZREM', index, key)
-    redis.call('ZREM', expiries, key)
-  end
-end
-for _, key in ipairs(redis.call('ZRANGEBYSCORE', expiries, '-inf', now_ms, 'LIMIT', 0, 16)) do
-  if redis.call('EXISTS', records .. key) == 0 then
     redis.call('ZREM', index, key)
     redis.call('ZREM', expiries, key)
   end
@@ -104,7 +109,10 @@ local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local version = tonumber(redis.call('GET', counter) or '0')
 version = math.max(version, time[1] * 1000000 + time[2])
+redis.call('UNLINK', records)
+redis.call('ZREMRANGEBYRANK', index, 1, 0)
 if #ARGV > 1 then
+  redis.call('ZADD', index, 'XX', 0, '')
   redis.call('SET', counter, string.format('%.0f', version + (#ARGV - 1) / 3))
 end
 while true do
@@ -115,19 +123,23 @@ while true do
   redis.call('ZREMRANGEBYRANK', index, 0, 999)
 end
 redis.call('UNLINK', expiries)
+local count = 0
 for i = 2, #ARGV, 3 do
   local key, expires_at_ms = ARGV[i], tonumber(ARGV[i + 2])
   version = version + 1
   if expires_at_ms == 0 or expires_at_ms > now_ms then
-    redis.call('SET', records .. key, struct.pack('<I8I8', version, expires_at_ms) .. ARGV[i + 1])
+    local record = struct.pack('<I8I8', version, expires_at_ms) .. ARGV[i + 1]
     redis.call('ZADD', index, 0, key)
     if expires_at_ms > 0 then
-      redis.call('PEXPIREAT', records .. key, string.format('%.0f', expires_at_ms))
+      redis.call('SET', records .. key, record, 'PXAT', string.format('%.0f', expires_at_ms))
       redis.call('ZADD', expiries, expires_at_ms, key)
+    else
+      redis.call('SET', records .. key, record)
     end
+    count = count + 1
   end
 end
-return redis.call('ZCARD', index)
+return count
 )lua";
 
 const char* const kRedisSweepScript = R"lua(

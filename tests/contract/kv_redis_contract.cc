@@ -89,6 +89,70 @@ TEST_F(KvRedis, UsersAndPasswords) {
   EXPECT_FAULT(open("?password_file=" + directory_ / "nowhere"), Fault::kInvalid);
 }
 
+// What docs/KV.md says that a user needs is enough; and without any of it nothing is half done.
+TEST_F(KvRedis, AUserWithoutACommandMakesNoHalves) {
+  start();
+  auto admin = open();
+  ASSERT_OK(admin);
+  const std::vector<string> needed = {
+      "+get",   "+set",     "+exists",      "+getrange",        "+unlink", "+time",
+      "+zadd",  "+zrem",    "+zrange",      "+zrangebylex",     "+eval",   "+zrangebyscore",
+      "+zcard", "+evalsha", "+script|load", "+zremrangebyrank", "+info",   "+config|get"};
+  for (size_t left_out = 0; left_out <= needed.size(); left_out++) {
+    ASSERT_OK(admin.value()->load(std::vector<KvRecord>{{"a", {"old"}}, {"b", {"old"}}}));
+    std::vector<std::string_view> rules = {"ACL", "SETUSER", "web",       "reset",
+                                           "on",  ">secret", "~casdisk:*"};
+    for (size_t i = 0; i < needed.size(); i++) {
+      if (i != left_out) rules.push_back(needed[i]);
+    }
+    command(rules);
+    const bool has_all = left_out == needed.size();
+    const string what = has_all ? "all" : "all but " + needed[left_out];
+    auto opened =
+        open_kv("redis+unix://web:secret@" + directory_ / "redis.sock", {}, all_kv_schemes());
+    if (has_all) {
+      ASSERT_OK(opened);
+    }
+    if (!opened.ok()) {
+      EXPECT_FAULT(opened, Fault::kInvalid) << what;
+      continue;
+    }
+    auto& store = *opened.value();
+    const auto done_or_refused = [&](const auto& done) {
+      if (has_all) {
+        EXPECT_OK(done);
+      } else if (!done.ok()) {
+        EXPECT_FAULT(done, Fault::kInvalid) << what;
+      }
+      return done.ok();
+    };
+    const bool is_put = done_or_refused(
+        store.write(KvBatch().put("a", "new", kMinKvTtlMs).put("c", "new").remove("b")));
+    auto a = admin.value()->get("a");
+    auto records = admin.value()->list("");
+    ASSERT_OK(a);
+    ASSERT_OK(records);
+    EXPECT_EQ(a.value()->bytes, is_put ? "new" : "old") << what;
+    EXPECT_EQ(a.value()->expires_at_ms != 0, is_put) << what;
+    EXPECT_EQ(command({"PTTL", "casdisk:record:a"}).number > 0, is_put) << what;
+    ASSERT_EQ(records.value().records.size(), 2u) << what;
+    EXPECT_EQ(records.value().records[1].key, is_put ? "c" : "b") << what;
+    EXPECT_EQ(record_count(*admin.value()), 2u) << what;
+
+    const KvRecord loaded{"d", {"new", 0, kMaxKvExpiryMs}};
+    const bool is_loaded = done_or_refused(store.load({&loaded, 1}));
+    EXPECT_EQ(record_count(*admin.value()), is_loaded ? 1u : 2u) << what;
+    const bool is_empty = done_or_refused(store.truncate());
+    if (is_empty) {
+      EXPECT_EQ(record_count(*admin.value()), 0u) << what;
+    }
+    done_or_refused(store.sweep());
+    done_or_refused(store.stats());
+    done_or_refused(store.list(""));
+    done_or_refused(store.get_range("a", 0, 1));
+  }
+}
+
 TEST_F(KvRedis, DatabasesAreSeparate) {
   start();
   auto first = open("?db=1");

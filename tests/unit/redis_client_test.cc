@@ -1,6 +1,12 @@
 #include "remotes/kv/redis_client.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
 
 #include "tests/support/result_assertions.h"
 #include "tests/support/scripted_server.h"
@@ -61,6 +67,7 @@ TEST_F(RedisClientTest, ErrorsHaveTheirMeaning) {
       {"OOM command not allowed when used memory > 'maxmemory'.", Fault::kNoSpace},
       {"NOAUTH Authentication required.", Fault::kInvalid},
       {"NOPERM this user has no permissions", Fault::kInvalid},
+      {"ERR The user executing the script can't run this command", Fault::kInvalid},
       {"MOVED 3999 127.0.0.1:6381", Fault::kUnsupported},
       {"OOMPH is no word of theirs", Fault::kIo},
   };
@@ -79,6 +86,16 @@ TEST_F(RedisClientTest, ErrorsHaveTheirMeaning) {
 TEST_F(RedisClientTest, WhatIsNoReplyIsALostConnection) {
   server_.answer("HTTP/1.1 400 Bad Request\r\n\r\n");
   EXPECT_FAULT(call({}), Fault::kUnavailable);
+  server_.answer(":1\r\n");
+  EXPECT_OK(call({}));
+}
+
+// Nor is it asked for again.
+TEST_F(RedisClientTest, AnAnswerHasABound) {
+  server_.answer("$600000000\r\n" + std::string(size_t(80) << 20, 'x'));
+  auto reply = call({.repeat = Repeat::kOnceMore});
+  ASSERT_FAULT(reply, Fault::kTooLarge);
+  EXPECT_EQ(reply.error().max, uint64_t(64) << 20);
   server_.answer(":1\r\n");
   EXPECT_OK(call({}));
 }
@@ -120,6 +137,40 @@ TEST(RedisClientAlone, AServerThatDoesNotAnswer) {
   auto reply = client.call(arguments, {});
   ASSERT_FAULT(reply, Fault::kUnavailable);
   EXPECT_NE(reply.error().context.find("50 ms"), std::string::npos);
+}
+
+// Each byte comes in time, and the answer does not.
+TEST(RedisClientAlone, AServerThatAnswersByteByByte) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in name = {.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+  socklen_t name_bytes = sizeof name;
+  auto* const address = reinterpret_cast<sockaddr*>(&name);
+  ASSERT_EQ(::bind(listener, address, name_bytes), 0);
+  ASSERT_EQ(::listen(listener, 1), 0);
+  ASSERT_EQ(::getsockname(listener, address, &name_bytes), 0);
+  std::thread server([listener] {
+    const int connection = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    while (::send(connection, ":", 1, MSG_NOSIGNAL) == 1) {
+      while (::send(connection, "1", 1, MSG_NOSIGNAL) == 1) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      }
+    }
+    ::close(connection);
+  });
+  const std::string_view arguments[] = {"PING"};
+  const auto begin = std::chrono::steady_clock::now();
+  {
+    RedisClient client({.name = "redis://test",
+                        .host = "127.0.0.1",
+                        .port = ntohs(name.sin_port),
+                        .timeout = std::chrono::milliseconds(100)});
+    auto reply = client.call(arguments, {});
+    ASSERT_FAULT(reply, Fault::kUnavailable);
+    EXPECT_NE(reply.error().context.find("100 ms"), std::string::npos);
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  server.join();
+  ::close(listener);
 }
 
 }  // namespace
