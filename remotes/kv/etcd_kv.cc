@@ -177,12 +177,16 @@ Result<uint64_t> EtcdKv::grant(uint64_t ttl_ms) {
   const uint64_t ttl_seconds = (ttl_ms + 999) / 1000;
   for (int tried = 0;; tried++) {
     const uint64_t lease = draw_lease(system_kv_clock() + ttl_seconds * 1000);
-    TRY_ASSIGN(const EtcdClient::Answer answer,
-               client_.post("lease/grant", encode_etcd_grant(lease, ttl_seconds), Repeat::kNever));
-    if (answer.is_ok()) return lease;
-    if (answer.refusal.code != kEtcdPrecondition || tried == kLeaseTries) {
-      return client_.error_of(answer.refusal);
-    }
+    auto granted =
+        client_.post("lease/grant", encode_etcd_grant(lease, ttl_seconds), Repeat::kNever);
+    if (granted.ok() && granted.value().is_ok()) return lease;
+    const bool is_taken =
+        granted.ok() && granted.value().refusal.code == kEtcdPrecondition && tried < kLeaseTries;
+    if (is_taken) continue;
+    Error error = granted.ok() ? client_.error_of(granted.value().refusal) : granted.error();
+    // It may have been granted all the same.
+    if (error.fault == Fault::kUnavailable) revoke(lease);
+    return error;
   }
 }
 
@@ -207,7 +211,7 @@ Result<std::vector<uint64_t>> EtcdKv::grant_all(std::span<const KvOperation> ope
 
 // To no avail it ends by itself.
 void EtcdKv::revoke(uint64_t lease) {
-  (void)client_.call("lease/revoke", encode_etcd_lease(lease, false), Repeat::kOnceMore).ok();
+  (void)client_.call("lease/revoke", encode_etcd_lease(lease, false), Repeat::kNever).ok();
 }
 
 void EtcdKv::revoke_all(const std::vector<uint64_t>& leases) {
@@ -282,8 +286,9 @@ Error EtcdKv::conflict(const KvWrite& write, const EtcdTxnReply& reply) const {
 
 Result<std::vector<KvOutcome>> EtcdKv::write(const KvWrite& write) {
   for (const KvCondition& condition : write.conditions) {
-    // To etcd, what is not there is at revision 0.
-    const bool is_never = condition.kind == KvCondition::Kind::kVersion && condition.version == 0;
+    // To etcd, what is not there is at revision 0, and a revision is not more than an int64_t.
+    const bool is_never = condition.kind == KvCondition::Kind::kVersion &&
+                          (condition.version == 0 || condition.version > uint64_t(INT64_MAX));
     if (is_never) return kv_conflict(condition);
   }
   // Leases that are left behind end by themselves; looking for them may make a batch too large.

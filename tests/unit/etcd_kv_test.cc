@@ -79,6 +79,25 @@ TEST_F(EtcdKvTest, ALeaseGoesWhereItIsNotUsed) {
   EXPECT_EQ(count_of("lease/revoke"), 1u);
 }
 
+// Where nobody knows whether it was granted.
+TEST_F(EtcdKvTest, AGrantWhoseAnswerIsLostIsTakenBack) {
+  server_.answer("");
+  server_.answer(http(200, "{}"));
+  EXPECT_FAULT(put_for_a_while(), Fault::kUnavailable);
+  EXPECT_EQ(count_of("lease/grant"), 1u);
+  EXPECT_EQ(count_of("lease/revoke"), 1u);
+  EXPECT_EQ(count_of("kv/txn"), 0u);
+}
+
+TEST_F(EtcdKvTest, AVersionBeyondItsRevisionsIsAConflict) {
+  const KvOperation put{KvOperation::Kind::kPut, "a", "1"};
+  for (const uint64_t version : {uint64_t(0), uint64_t(1) << 63, UINT64_MAX}) {
+    const KvCondition condition{KvCondition::Kind::kVersion, "a", version};
+    EXPECT_FAULT(kv_->write({{&put, 1}, {&condition, 1}}), Fault::kConflict) << version;
+  }
+  EXPECT_EQ(count_of("kv/txn"), 0u);
+}
+
 TEST_F(EtcdKvTest, ALeaseOfThatNumberMayExist) {
   server_.answer(http(400, R"({"error":"etcdserver: lease already exists","code":9})"));
   server_.answer(http(200, "{}"));
