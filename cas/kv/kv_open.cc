@@ -33,6 +33,7 @@ Result<std::unique_ptr<KvStore>> open_lmdb(const KvUrl& url, const KvOpenOptions
   TRY_ASSIGN(auto backend, LmdbKv::open(url.rest, {.may_create = options.may_create,
                                                    .clock = options.clock,
                                                    .capacity_bytes = options.capacity_bytes,
+                                                   .is_to_remove = options.is_to_remove,
                                                    .sync = sync}));
   return KvStore::over(std::move(backend),
                        {.name = url.whole, .on_operation = options.on_operation});

@@ -21,7 +21,9 @@ struct KvOpenOptions {
   bool may_create = true;           // else kNotFound where the store does not exist yet
   KvClock clock = system_kv_clock;  // that expiry goes by, unless the backend has kServerClock
   uint64_t capacity_bytes = uint64_t(1) << 30;  // of LMDB: the most that it will ever hold
-  uint64_t cache_bytes = uint64_t(64) << 20;    // of RocksDB: of its files in memory
+  // Whoever opens it only removes: an LMDB store that is full is given the room that this takes.
+  bool is_to_remove = false;
+  uint64_t cache_bytes = uint64_t(64) << 20;  // of RocksDB: of its files in memory
   KvDurability durability = KvDurability::kPower;
   std::function<void(const KvTiming&)> on_operation = nullptr;
 };

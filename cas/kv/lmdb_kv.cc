@@ -6,12 +6,32 @@
 #include <cerrno>
 
 #include "cas/kv/kv_record_format.h"
+#include "cas/os/posix_file_system.h"
 
 namespace casdisk {
 namespace {
 
 std::string_view to_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// What a write with a TTL looks at beside its own keys.
+constexpr size_t kSweptAlongCount = 16;
+
+// What the removal of everything takes in a store that is full: the list of its free pages, 8 bytes
+// of each 4096, written anew once or twice, and the pages above the removed ones.
+uint64_t capacity_to_remove_in(uint64_t stored_bytes) {
+  return stored_bytes + stored_bytes / 128 + (uint64_t(1) << 20);
+}
+
+// A directory is there after a power cut if its parent is synced; whoever made it may have died
+// before that, or may not let us look there.
+Result<void> make_directory(const std::string& directory) {
+  const bool is_made = ::mkdir(directory.c_str(), 0700) == 0;
+  if (!is_made && errno != EEXIST) return os_error(errno, directory);
+  auto parent = PosixDirectory::open_path(directory + "/..");
+  if (parent.ok()) return parent.value()->sync();
+  return is_made ? std::move(parent.error()) : Result<void>();
 }
 
 // The note is the last version given.
@@ -28,24 +48,38 @@ Error not_ours(const std::string& directory) {
 
 }  // namespace
 
-LmdbKv::LmdbKv(std::unique_ptr<LmdbEnvironment> environment, KvClock clock)
+LmdbKv::LmdbKv(std::unique_ptr<LmdbEnvironment> environment, const LmdbKvOptions& options)
     : environment_(std::move(environment)),
-      clock_(std::move(clock)),
+      clock_(options.clock),
+      is_to_remove_(options.is_to_remove),
       scan_([this](auto prefix, auto after, const KvTake& take) {
         return scan(prefix, after, take);
       }),
       group_commit_([this](auto group) { commit(group); }) {}
 
+// LMDB gives away what a commit freed from the next but one on. Who has no more room than a full
+// store would never get there, so one of the commits is ours.
+LmdbKv::~LmdbKv() {
+  if (!is_to_remove_) return;
+  (void)environment_->update([](LmdbWriter& writer) -> Result<void> {
+    TRY_ASSIGN(const uint64_t last_version, last_version_of(writer));
+    return last_version == 0 ? Result<void>() : writer.put_note(encode_kv_note(last_version));
+  });
+}
+
 Result<std::unique_ptr<LmdbKv>> LmdbKv::open(const std::string& directory,
                                              const LmdbKvOptions& options) {
   struct stat status;
   const std::string data_file = directory + "/data.mdb";
-  if (!options.may_create && ::stat(data_file.c_str(), &status) != 0) {
-    return os_error(errno, data_file);
+  const bool is_there = ::stat(data_file.c_str(), &status) == 0;
+  if (!options.may_create && !is_there) return os_error(errno, data_file);
+  if (!is_there) TRY(make_directory(directory));
+  uint64_t capacity_bytes = options.capacity_bytes;
+  if (options.is_to_remove && is_there) {
+    capacity_bytes = std::max(capacity_bytes, capacity_to_remove_in(uint64_t(status.st_size)));
   }
-  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) return os_error(errno, directory);
   TRY_ASSIGN(auto environment,
-             LmdbEnvironment::open(directory, {.map_bytes = options.capacity_bytes,
+             LmdbEnvironment::open(directory, {.map_bytes = capacity_bytes,
                                                .remedy = "restore it from a backup",
                                                .has_note = true,
                                                .may_make_table = options.may_create,
@@ -56,7 +90,7 @@ Result<std::unique_ptr<LmdbKv>> LmdbKv::open(const std::string& directory,
     if (!note.empty()) return last_version_of(reader).ok() ? Result<void>() : not_ours(directory);
     return count == 0 ? Result<void>() : not_ours(directory);
   }));
-  return std::unique_ptr<LmdbKv>(new LmdbKv(std::move(environment), options.clock));
+  return std::unique_ptr<LmdbKv>(new LmdbKv(std::move(environment), options));
 }
 
 Result<void> LmdbKv::view(std::string_view key, const std::function<Result<void>(Stored)>& found) {
@@ -164,30 +198,59 @@ Result<std::vector<KvOutcome>> LmdbKv::write(const KvWrite& write) {
 }
 
 void LmdbKv::commit(std::span<GroupCommit::Request* const> group) {
-  auto done = commit_together(group);
+  auto done = commit_together(group, SweepAlong::kYes);
   if (done.ok()) return;
   // What is too much for the space that is left, or meets a damaged record, may be one of them
-  // alone.
+  // alone, or what was swept along.
   const Fault fault = done.error().fault;
-  const bool is_worth_a_try =
-      (fault == Fault::kNoSpace || fault == Fault::kDamaged) && group.size() > 1;
+  const bool is_worth_a_try = fault == Fault::kNoSpace || fault == Fault::kDamaged;
   for (GroupCommit::Request* const request : group) {
-    auto outcome = is_worth_a_try ? commit_together({&request, 1}) : done;
+    auto outcome = is_worth_a_try ? commit_together({&request, 1}, SweepAlong::kNo) : done;
     if (!outcome.ok()) request->outcome = std::move(outcome.error());
   }
 }
 
+// Where nobody sweeps, records that expire would else stay for ever. From the key on that is
+// written, and then from where the one before ended, so that a process that writes for long gets to
+// all of them, and many short ones do.
+Result<void> LmdbKv::sweep_along(LmdbWriter& writer, std::string_view key) {
+  const uint64_t now_ms = clock_();
+  std::vector<std::string> expired;
+  std::string from = swept_to_.value_or(std::string(key));
+  size_t looked_at = 0;
+  const auto look = [&](Stored found, Stored stored) {
+    const auto header = decode_kv_header(stored);
+    from = to_text(found);
+    from += '\0';
+    if (header.ok() && kv_has_expired(header.value().expires_at_ms, now_ms)) {
+      expired.emplace_back(to_text(found));
+    }
+    return ++looked_at < kSweptAlongCount;
+  };
+  TRY(writer.scan({}, as_bytes(from), look));
+  if (looked_at < kSweptAlongCount) TRY(writer.scan({}, {}, look));  // that was the end
+  swept_to_ = std::move(from);
+  for (const std::string& one : expired) TRY(writer.remove(as_bytes(one)));
+  return {};
+}
+
 // One transaction: all are done, those without whose conditions do not hold, or none is.
-Result<void> LmdbKv::commit_together(std::span<GroupCommit::Request* const> group) {
+Result<void> LmdbKv::commit_together(std::span<GroupCommit::Request* const> group,
+                                     SweepAlong sweeps) {
   return environment_->update([&](LmdbWriter& writer) -> Result<void> {
     TRY_ASSIGN(const uint64_t first_version, last_version_of(writer));
     uint64_t last_version = first_version;
+    const KvOperation* expiring = nullptr;
     for (GroupCommit::Request* const request : group) {
       request->outcome = apply(writer, request->write, last_version);
       const bool is_conflict =
           !request->outcome.ok() && request->outcome.error().fault == Fault::kConflict;
       if (!request->outcome.ok() && !is_conflict) return request->outcome.error();
+      for (const KvOperation& one : request->write.operations) {
+        if (one.ttl_ms != 0 && !is_conflict) expiring = &one;
+      }
     }
+    if (expiring != nullptr && sweeps == SweepAlong::kYes) TRY(sweep_along(writer, expiring->key));
     if (last_version != first_version) TRY(writer.put_note(encode_kv_note(last_version)));
     return {};
   });

@@ -1,8 +1,9 @@
 // LmdbKv: a store in an LMDB environment of its own, a directory on a local file system.
 //
 // Any number of processes read and write it at once; a crash needs no recovery. A write is durable
-// when it returns; writes of several threads share commits (group_commit.h). A value lies behind a
-// header (kv_record_format.h); the environment's note counts the versions.
+// when it returns; writes of several threads share commits (group_commit.h), and those with a TTL
+// remove some of what has expired. A value lies behind a header (kv_record_format.h); the
+// environment's note counts the versions.
 #pragma once
 
 #include <memory>
@@ -18,6 +19,7 @@ struct LmdbKvOptions {
   bool may_create = true;  // the directory and what is in it; not the directory above
   KvClock clock;
   uint64_t capacity_bytes = uint64_t(1) << 30;
+  bool is_to_remove = false;  // if need be with more room than that, so that it can be emptied
   LmdbSync sync = LmdbSync::kEachCommit;
 };
 
@@ -36,6 +38,7 @@ class LmdbKv : public KvBackend {
   // something else.
   static Result<std::unique_ptr<LmdbKv>> open(const std::string& directory,
                                               const LmdbKvOptions& options);
+  ~LmdbKv() override;
 
   Result<std::optional<KvValue>> get(std::string_view key) override;
   Result<bool> exists(std::string_view key) override;
@@ -53,12 +56,14 @@ class LmdbKv : public KvBackend {
 
  private:
   using Stored = std::span<const std::byte>;
-  LmdbKv(std::unique_ptr<LmdbEnvironment> environment, KvClock clock);
+  LmdbKv(std::unique_ptr<LmdbEnvironment> environment, const LmdbKvOptions& options);
 
   Result<void> scan(std::string_view prefix, std::string_view after, const KvTake& take) const;
   Result<void> view(std::string_view key, const std::function<Result<void>(Stored)>& found);
   void commit(std::span<GroupCommit::Request* const> group);
-  Result<void> commit_together(std::span<GroupCommit::Request* const> group);
+  enum class SweepAlong { kNo, kYes };
+  Result<void> commit_together(std::span<GroupCommit::Request* const> group, SweepAlong sweeps);
+  Result<void> sweep_along(LmdbWriter& writer, std::string_view key);
   // Of an update: what a key has that has not expired, as it is stored.
   Result<std::optional<Stored>> find_live(LmdbReader& reader, std::string_view key) const;
   Result<bool> holds(LmdbReader& reader, const KvCondition& condition) const;
@@ -68,7 +73,10 @@ class LmdbKv : public KvBackend {
   // Fixed after construction.
   const std::unique_ptr<LmdbEnvironment> environment_;
   const KvClock clock_;
+  const bool is_to_remove_;
   const KvScan scan_;
+
+  std::optional<std::string> swept_to_;  // of the commits, of which there is one at a time
   GroupCommit group_commit_;
 };
 

@@ -199,6 +199,7 @@ Syntax kv_delete_syntax() {
       .positionals = {{"URL"}, {"KEY...", true, true}},
       .options = {{"if-version", "N", "of one key: only where it is at this version"},
                   kKvEscapedOption,
+                  kKvCapacityOption,
                   kKvTimingOption},
       .about =
           "Removes every record of each KEY, and says how many there were. KEY - alone takes the\n"
@@ -225,12 +226,12 @@ Result<int> run_kv_delete(Session& session, const Arguments& arguments) {
     keys.push_back(std::move(key));
   }
   TRY_ASSIGN(const auto store,
-             open_named_kv(session, arguments, arguments.positional(0), KvUse::kExisting));
-  TRY_ASSIGN(const uint64_t removed_count,
-             is_listed ? delete_listed(*store) : delete_named(*store, keys, if_version));
-  session.console().answer(plural(removed_count, "record") + " removed\n",
-                           {{"removed_count", removed_count}});
-  return removed_count > 0 ? kExitDone : kExitNo;
+             open_named_kv(session, arguments, arguments.positional(0), KvUse::kToRemove));
+  auto removed = is_listed ? delete_listed(*store) : delete_named(*store, keys, if_version);
+  if (!removed.ok()) return with_capacity_hint(std::move(removed.error()), *store);
+  session.console().answer(plural(removed.value(), "record") + " removed\n",
+                           {{"removed_count", removed.value()}});
+  return removed.value() > 0 ? kExitDone : kExitNo;
 }
 
 }  // namespace casdisk

@@ -93,8 +93,9 @@ Json stats_json(const KvStore& store, const KvStats& stats) {
           {"more", std::move(more)}};
 }
 
-Result<std::unique_ptr<KvStore>> open_existing(Session& session, const Arguments& arguments) {
-  return open_named_kv(session, arguments, arguments.positional(0), KvUse::kExisting);
+Result<std::unique_ptr<KvStore>> open_existing(Session& session, const Arguments& arguments,
+                                               KvUse use = KvUse::kExisting) {
+  return open_named_kv(session, arguments, arguments.positional(0), use);
 }
 
 }  // namespace
@@ -120,6 +121,7 @@ Syntax kv_truncate_syntax() {
           .options = {{"if-stale", "",
                        "only if it was last written before the machine started; looked at\n"
                        "and done in one step"},
+                      kKvCapacityOption,
                       kKvTimingOption},
           .about = "Removes every record. The store stays, empty.",
           .exit_codes = "  1 with --if-stale, when it is not stale; nothing is changed then\n",
@@ -127,12 +129,12 @@ Syntax kv_truncate_syntax() {
 }
 
 Result<int> run_kv_truncate(Session& session, const Arguments& arguments) {
-  TRY_ASSIGN(const auto store, open_existing(session, arguments));
+  TRY_ASSIGN(const auto store, open_existing(session, arguments, KvUse::kToRemove));
   bool is_truncated = true;
   if (arguments.has("if-stale")) {
     TRY_ASSIGN(is_truncated, store->truncate_if_stale());
-  } else {
-    TRY(store->truncate());
+  } else if (auto done = store->truncate(); !done.ok()) {
+    return with_capacity_hint(std::move(done.error()), *store);
   }
   session.console().answer(is_truncated ? "truncated\n" : "not stale\n",
                            {{"truncated", is_truncated}});
@@ -160,7 +162,7 @@ Result<int> run_kv_is_stale(Session& session, const Arguments& arguments) {
 Syntax kv_sweep_syntax() {
   return {
       .positionals = {{"URL"}},
-      .options = {kKvTimingOption},
+      .options = {kKvCapacityOption, kKvTimingOption},
       .about =
           "Removes the records that have expired, which nobody sees any more, and says how many.\n"
           "Some kinds do that by themselves.",
@@ -168,10 +170,11 @@ Syntax kv_sweep_syntax() {
 }
 
 Result<int> run_kv_sweep(Session& session, const Arguments& arguments) {
-  TRY_ASSIGN(const auto store, open_existing(session, arguments));
-  TRY_ASSIGN(const uint64_t swept_count, store->sweep());
-  session.console().answer(plural(swept_count, "record") + " removed that had expired\n",
-                           {{"removed_count", swept_count}});
+  TRY_ASSIGN(const auto store, open_existing(session, arguments, KvUse::kToRemove));
+  auto swept = store->sweep();
+  if (!swept.ok()) return with_capacity_hint(std::move(swept.error()), *store);
+  session.console().answer(plural(swept.value(), "record") + " removed that had expired\n",
+                           {{"removed_count", swept.value()}});
   return kExitDone;
 }
 

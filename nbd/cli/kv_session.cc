@@ -59,6 +59,7 @@ Result<std::unique_ptr<KvStore>> open_named_kv(Session& session, const Arguments
   const auto around = store_of_disks_around(url);
   KvOpenOptions options;
   options.may_create = use == KvUse::kMayMake && !around;
+  options.is_to_remove = use == KvUse::kToRemove;
   TRY_ASSIGN(const auto capacity_bytes, arguments.size("capacity"));
   options.capacity_bytes = capacity_bytes.value_or(options.capacity_bytes);
   if (arguments.has("timing")) {

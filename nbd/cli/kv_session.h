@@ -11,13 +11,14 @@
 
 namespace casdisk {
 
-extern const OptionSyntax kKvCapacityOption;  // of commands that may make a store
+extern const OptionSyntax kKvCapacityOption;  // of commands that write
 extern const OptionSyntax kKvEscapedOption;
 extern const OptionSyntax kKvFormOption;
 extern const OptionSyntax kKvTimingOption;
 
 enum class KvUse {
   kExisting,  // kNotFound where there is none: what is misspelt is not made
+  kToRemove,  // likewise; a store that is full can be emptied
   kMayMake,
 };
 

@@ -351,6 +351,14 @@ def test_stores_that_do_not_open():
     refuses(1, "No such file", "put", f"hyperv:guest@{f.tmp}/none", "a", "1")
     kv("put", f"lmdb:{f.tmp}/small", "a", "1", "--capacity", "1M")
     refuses(3, "--capacity", "put", f"lmdb:{f.tmp}/small", "b", "-", "--capacity", "1M", stdin=b"x" * (2 << 20))
+    put = 0
+    while run("put", f"lmdb:{f.tmp}/small", f"k{put}", "-", "--capacity", "1M", stdin=b"x" * 20000).returncode == 0:
+        put += 1
+    assert put > 10, put
+    kv("delete", f"lmdb:{f.tmp}/small", "k0", "--capacity", "1M")
+    kv("sweep", f"lmdb:{f.tmp}/small", "--capacity", "1M")
+    kv("truncate", f"lmdb:{f.tmp}/small", "--capacity", "1M")
+    assert kv("ls", f"lmdb:{f.tmp}/small") == b""
     refuses(2, "not a size", "put", f"lmdb:{f.tmp}/small", "b", "1", "--capacity", "much")
 
 

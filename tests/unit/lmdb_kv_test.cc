@@ -123,6 +123,74 @@ TEST(LmdbKv, AFullMapLosesNothing) {
   ASSERT_OK(store->put("large", string(1 << 20, 'v')));
 }
 
+// It is as large as it may be, without a free page: whoever comes to remove is let.
+TEST(LmdbKv, AFullStoreCanBeEmptied) {
+  for (const bool removes_all : {false, true}) {
+    TemporaryDirectory directory;
+    constexpr uint64_t kCapacityBytes = 4 << 20;
+    auto store = open(directory.path(), kCapacityBytes);
+    int count = 0;
+    for (size_t bytes : {20'000, 1000, 10}) {
+      while (store->put("k" + std::to_string(count), string(bytes, 'v')).ok()) count++;
+    }
+    ASSERT_GT(count, 150);
+    store.reset();
+    auto opened =
+        open_kv("lmdb:" + directory.path(),
+                {.capacity_bytes = kCapacityBytes, .is_to_remove = true}, embedded_kv_schemes());
+    ASSERT_OK(opened);
+    if (removes_all) {
+      ASSERT_OK(opened.value()->truncate());
+    } else {
+      for (int i = 0; i < count; i++) ASSERT_OK(opened.value()->remove("k" + std::to_string(i)));
+    }
+    opened.value().reset();
+    store = open(directory.path(), kCapacityBytes);
+    for (int i = 0; i < 20; i++) ASSERT_OK(store->put(std::to_string(i), string(20'000, 'v')));
+  }
+}
+
+// Writes with a TTL remove what has expired, a little each, wherever it is.
+TEST(LmdbKv, WritesSweepAlong) {
+  TemporaryDirectory directory;
+  uint64_t now_ms = 1'700'000'000'000;
+  const auto open_at = [&] {
+    auto opened = open_kv("lmdb:" + directory.path(), {.clock = [&] { return now_ms; }},
+                          embedded_kv_schemes());
+    EXPECT_OK(opened);
+    return std::move(opened).value();
+  };
+  const auto count = [](KvStore& store) {
+    auto stats = store.stats();
+    EXPECT_OK(stats);
+    return stats.ok() ? stats.value().record_count : 0;
+  };
+  auto store = open_at();
+  for (int i = 0; i < 100; i++) {
+    const string key = std::to_string(1000 + i);
+    ASSERT_OK(store->put(key, "1", {.ttl_ms = i % 2 == 0 ? 0 : kMinKvTtlMs}));
+  }
+  now_ms += kMinKvTtlMs;
+  ASSERT_OK(store->put("lasting", "1"));
+  EXPECT_EQ(count(*store), 101u);  // what does not expire sweeps nothing
+  ASSERT_OK(store->put("a", "1", {.ttl_ms = kMinKvTtlMs}));
+  EXPECT_LT(count(*store), 102u);
+  EXPECT_GE(count(*store), 102u - 16);
+  for (int i = 0; i < 15; i++) ASSERT_OK(store->put("a", "1", {.ttl_ms = kMinKvTtlMs}));
+  EXPECT_EQ(count(*store), 52u);
+  EXPECT_EQ(get(*store, "1000") + get(*store, "1098") + get(*store, "a"), "111");
+  // Processes that write once each.
+  ASSERT_OK(store->put("1001", "1", {.ttl_ms = kMinKvTtlMs}));
+  now_ms += kMinKvTtlMs;
+  store.reset();
+  store = open_at();
+  ASSERT_OK(store->put("1000/new", "1", {.ttl_ms = kMinKvTtlMs}));
+  ASSERT_OK(store->dump([](const KvRecord& record) -> Result<void> {
+    EXPECT_NE(record.key, "1001");
+    return {};
+  }));
+}
+
 // A file that must not grow, as on a full file system: what was acknowledged is there, and the
 // store goes on.
 TEST(LmdbKv, AFullDiskLosesNothing) {
