@@ -212,7 +212,7 @@ Result<void> HypervKv::dump(const Visit& visit) {
     if (!file) return {};
     TRY(HypervPool(*file).visit([&](uint64_t, const HypervRecord& record) -> Result<void> {
       if (records.size() == kMaxHypervRecords) {
-        return kv_too_many(location_.path(), kMaxHypervRecords, records.size() + 1);
+        return hyperv_too_many_records(location_.path(), records.size() + 1);
       }
       records.push_back({std::string(record.key), {std::string(record.value)}});
       return {};

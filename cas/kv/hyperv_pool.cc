@@ -58,12 +58,18 @@ std::vector<uint64_t> slots_between(uint64_t from, uint64_t to) {
 }
 
 Error too_many_records(const File& file, uint64_t count) {
-  Error error = kv_too_many(file.path(), kMaxHypervRecords, count);
-  error.context += "; truncate the pool, or load what is to stay";
-  return error;
+  return hyperv_too_many_records(file.path(), count);
 }
 
 }  // namespace
+
+Error hyperv_too_many_records(const std::string& path, uint64_t count) {
+  return Error{Fault::kLimit, 0,
+               fmt::format("{}: {} records, and a pool of more than {} is read by get and list "
+                           "alone; truncate it, or load what is to stay",
+                           path, count, kMaxHypervRecords),
+               kMaxHypervRecords, count};
+}
 
 Result<HypervPool::Shape> HypervPool::scan(const Visit& visit) const {
   TRY_ASSIGN(const uint64_t size_bytes, file_.size());

@@ -37,6 +37,9 @@ inline constexpr uint64_t kMaxHypervKeys = 1024;
 // Appends end there; what others have made larger can be read, truncated and loaded.
 inline constexpr uint64_t kMaxHypervRecords = 16384;
 
+// kLimit: that are so many, with what can be done about it.
+Error hyperv_too_many_records(const std::string& path, uint64_t count);
+
 class HypervPool {
  public:
   explicit HypervPool(File& file) : file_(file) {}

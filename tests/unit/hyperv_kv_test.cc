@@ -228,7 +228,22 @@ TEST_F(HypervKvTest, AppendsEndAtABoundOfTheFile) {
   EXPECT_FAULT(refused, Fault::kLimit);
   EXPECT_EQ(refused.error().max, kMaxHypervRecords);
   EXPECT_NE(refused.error().context.find("truncate"), string::npos);
-  EXPECT_OK(store_->put("k", "1"));  // leaves one of them
+  // Of a file that others made longer than that, the advice can be followed.
+  append_bytes(record("last", "1"));
+  auto dumped_all = store_->dump([](const KvRecord&) { return Result<void>(); });
+  for (const auto& [what, error] : {std::pair("append", store_->append({&one, 1}).error()),
+                                    std::pair("dump", dumped_all.error())}) {
+    EXPECT_EQ(error.fault, Fault::kLimit) << what;
+    EXPECT_NE(error.context.find(" records, "), string::npos) << what << error.context;
+    EXPECT_NE(error.context.find("read by get and list alone"), string::npos) << what;
+  }
+  auto value = store_->get("last");
+  ASSERT_OK(value);
+  EXPECT_TRUE(value.value());
+  EXPECT_OK(store_->list(""));
+  EXPECT_OK(store_->truncate());
+  EXPECT_TRUE(dumped().empty());
+  ASSERT_OK(store_->put("k", "1"));
   EXPECT_OK(store_->append({&one, 1}));
   EXPECT_EQ(dumped(), (Pairs{{"k", "1"}, {"b", "1"}}));
 }
