@@ -14,7 +14,7 @@
 // kLimit (KvLimits::record_count), kNoSpace, kIo, kDamaged, kUnavailable (a server: it may be tried
 // again; a write may or may not have been done).
 //
-// Every implementation passes tests/contract/kv_contract.cc.
+// Every implementation passes tests/contract/kv_*_contract.cc.
 #pragma once
 
 #include <optional>

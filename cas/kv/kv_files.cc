@@ -54,13 +54,19 @@ KvFileInfo info_of(std::string_view name, const KvFileRecord& record, uint64_t v
   return {std::string(name), record.size_bytes, record.modified_ms, version};
 }
 
-Error not_found(std::string_view name) {
-  return Error{Fault::kNotFound, 0, fmt::format("file {}: there is none", kv_quote(name))};
+Error not_found(const KvStore& store, std::string_view name) {
+  return Error{Fault::kNotFound, 0,
+               fmt::format("{}: file {}: there is none", store.name(), kv_quote(name))};
 }
 
-Error changed(std::string_view name) {
+Error changed(const KvStore& store, std::string_view name) {
   return Error{Fault::kConflict, 0,
-               fmt::format("file {}: somebody else changed it", kv_quote(name))};
+               fmt::format("{}: file {}: somebody else changed it", store.name(), kv_quote(name))};
+}
+
+Error is_there(const KvStore& store, std::string_view name) {
+  return Error{Fault::kExists, 0,
+               fmt::format("{}: file {}: it is there already", store.name(), kv_quote(name))};
 }
 
 }  // namespace
@@ -99,7 +105,7 @@ std::string KvFiles::block_key(const KvWriteId& write, uint64_t index) const {
 }
 
 Result<std::optional<KvFiles::Entry>> KvFiles::find(std::string_view name) {
-  if (name.empty()) return Error{Fault::kInvalid, 0, "file: an empty name"};
+  if (name.empty()) return Error{Fault::kInvalid, 0, store_.name() + ": a file with an empty name"};
   TRY_ASSIGN(const auto value, store_.get(entry_key(name)));
   if (!value) return std::optional<Entry>();
   TRY_ASSIGN(KvFileRecord record, decode_kv_file(as_bytes(value->bytes)));
@@ -108,14 +114,14 @@ Result<std::optional<KvFiles::Entry>> KvFiles::find(std::string_view name) {
 
 Result<KvFiles::Entry> KvFiles::must_find(std::string_view name) {
   TRY_ASSIGN(auto entry, find(name));
-  if (!entry) return not_found(name);
+  if (!entry) return not_found(store_, name);
   return std::move(*entry);
 }
 
 Result<KvFileInfo> KvFiles::create(std::string_view name, std::string_view content) {
   return change(name, {0, content, true}, [&](const auto& old) -> Result<void> {
     if (!old) return {};
-    return Error{Fault::kExists, 0, fmt::format("file {}: it is there already", kv_quote(name))};
+    return is_there(store_, name);
   });
 }
 
@@ -123,22 +129,22 @@ Result<KvFileInfo> KvFiles::replace(std::string_view name, std::string_view cont
                                     std::optional<uint64_t> if_version) {
   return change(name, {0, content, true}, [&](const auto& old) -> Result<void> {
     if (!if_version || (old && old->version == *if_version)) return {};
-    return changed(name);
+    return changed(store_, name);
   });
 }
 
 Result<KvFileInfo> KvFiles::write(std::string_view name, uint64_t offset, std::string_view bytes) {
   if (bytes.empty()) return stat(name);
   return change(name, {offset, bytes, false}, [&](const auto& old) -> Result<void> {
-    return old ? Result<void>() : not_found(name);
+    return old ? Result<void>() : not_found(store_, name);
   });
 }
 
 Result<KvFileInfo> KvFiles::change(std::string_view name, const Edit& edit, const Rule& rule) {
   if (edit.offset > kMaxKvFileBytes || edit.bytes.size() > kMaxKvFileBytes - edit.offset) {
     return Error{Fault::kTooLarge, 0,
-                 fmt::format("file {}: {} bytes at {}, and {} is the most", kv_quote(name),
-                             edit.bytes.size(), edit.offset, kMaxKvFileBytes),
+                 fmt::format("{}: file {}: {} bytes at {}, and {} is the most", store_.name(),
+                             kv_quote(name), edit.bytes.size(), edit.offset, kMaxKvFileBytes),
                  kMaxKvFileBytes, edit.offset};
   }
   for (int tried = 0; tried < kMaxTries; tried++) {
@@ -155,7 +161,7 @@ Result<KvFileInfo> KvFiles::change(std::string_view name, const Edit& edit, cons
       return done;
     }
   }
-  return changed(name);
+  return changed(store_, name);
 }
 
 Result<KvFileInfo> KvFiles::attempt(std::string_view name, const std::optional<Entry>& old,
@@ -291,7 +297,7 @@ Result<size_t> KvFiles::read(std::string_view name, uint64_t offset, std::span<c
     if (done.error().fault != Fault::kNotFound) return std::move(done.error());
     TRY(check_overtaken(name, entry.version, done.error()));
   }
-  return changed(name);
+  return changed(store_, name);
 }
 
 Result<KvFilePage> KvFiles::list(std::string_view prefix, const KvListOptions& options) {
@@ -327,7 +333,7 @@ Result<bool> KvFiles::remove(std::string_view name) {
     }
     if (done.error().fault != Fault::kConflict) return std::move(done.error());
   }
-  return changed(name);
+  return changed(store_, name);
 }
 
 Result<void> KvFiles::rename(std::string_view from, std::string_view to) {
@@ -337,7 +343,7 @@ Result<void> KvFiles::rename(std::string_view from, std::string_view to) {
     TRY_ASSIGN(const auto other, find(to));
     if (from == to) return {};
     if (other) {
-      return Error{Fault::kExists, 0, fmt::format("file {}: it is there already", kv_quote(to))};
+      return is_there(store_, to);
     }
     KvBatch batch;
     batch.require_version(entry_key(from), entry.version).require_absent(entry_key(to));
@@ -346,7 +352,7 @@ Result<void> KvFiles::rename(std::string_view from, std::string_view to) {
     if (done.ok()) return {};
     if (done.error().fault != Fault::kConflict) return std::move(done.error());
   }
-  return changed(from);
+  return changed(store_, from);
 }
 
 // Where this fails, collect() does it.

@@ -5,9 +5,6 @@
 namespace casdisk {
 namespace {
 
-// What one scan looks at: a few milliseconds of it.
-constexpr size_t kLookedAtCount = 25'600;
-constexpr size_t kDumpCount = 256;
 constexpr size_t kDumpBytes = size_t(1) << 20;
 constexpr size_t kSweptCount = 1024;
 
@@ -21,7 +18,7 @@ Result<KvSlice> kv_list_by_scan(const KvScan& scan, const KvListRequest& request
   TRY(scan(request.prefix, request.after,
            [&](std::string_view key, KvStored stored) -> Result<bool> {
              if (slice.records.size() == request.limit_count || bytes >= request.limit_bytes ||
-                 looked_at == kLookedAtCount) {
+                 looked_at == kKvLookedAtCount) {
                slice.after = last;
                return false;
              }
@@ -46,7 +43,7 @@ Result<void> kv_dump_by_scan(const KvScan& scan, const KvBackend::Visit& visit) 
       TRY_ASSIGN(KvValue value, decode_kv_value(stored));
       bytes += stored.size();
       some.push_back({std::string(key), std::move(value)});
-      return some.size() < kDumpCount && bytes < kDumpBytes;
+      return some.size() < kKvDumpCount && bytes < kDumpBytes;
     }));
     if (some.empty()) return {};
     for (const KvRecord& record : some) TRY(visit(record));
@@ -63,7 +60,7 @@ Result<std::vector<std::string>> kv_expired_by_scan(const KvScan& scan, uint64_t
     TRY_ASSIGN(const KvHeader header, decode_kv_header(stored));
     last = key;
     if (kv_has_expired(header.expires_at_ms, now_ms)) expired.push_back(last);
-    return ++looked_at < kLookedAtCount && expired.size() < kSweptCount;
+    return ++looked_at < kKvLookedAtCount && expired.size() < kSweptCount;
   }));
   after = std::move(last);
   return expired;

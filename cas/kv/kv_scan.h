@@ -6,6 +6,11 @@
 
 namespace casdisk {
 
+// What one list or sweep looks at, a few milliseconds of it, and how many records a dump takes out
+// at once.
+inline constexpr size_t kKvLookedAtCount = 25'600;
+inline constexpr size_t kKvDumpCount = 256;
+
 using KvStored = std::span<const std::byte>;
 
 // Calls `take` for what begins with `prefix` behind the key `after`, as of one moment, until it

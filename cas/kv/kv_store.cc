@@ -71,8 +71,15 @@ Result<bool> KvStore::exists(std::string_view key) {
                });
 }
 
+Error KvStore::named(Error error) const {
+  if (!error.context.starts_with(name())) error.context = name() + ": " + error.context;
+  return error;
+}
+
 Result<std::vector<KvOutcome>> KvStore::write(const KvWrite& write, KvTiming& timing) {
-  TRY_ASSIGN(auto outcomes, backend_->write(write));
+  auto done = backend_->write(write);
+  if (!done.ok() && done.error().fault == Fault::kConflict) return named(std::move(done.error()));
+  TRY_ASSIGN(auto outcomes, std::move(done));
   CHECK(outcomes.size() == write.operations.size());
   timing.count = outcomes.size();
   return outcomes;
@@ -174,7 +181,9 @@ Result<KvPage> KvStore::list(std::string_view prefix, const KvListOptions& optio
   }
   std::string after;
   if (options.cursor) {
-    TRY_ASSIGN(after, decode_kv_cursor(prefix, *options.cursor));
+    auto decoded = decode_kv_cursor(prefix, *options.cursor);
+    if (!decoded.ok()) return named(std::move(decoded.error()));
+    after = std::move(decoded.value());
   }
   return timed(
       settings_, {.operation = "list", .key_bytes = prefix.size()},

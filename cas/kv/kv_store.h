@@ -95,8 +95,9 @@ class KvStore {
   // each operation. A key is in one operation only.
   Result<std::vector<KvOutcome>> write(const KvBatch& batch);
 
-  // A page is empty only when it is the last. Records that are written or removed between two pages
-  // may be seen or not; no other is seen twice or missed.
+  // A page is empty only when it is the last: what has expired and is not swept yet is gone over,
+  // however many that are, with bounded memory but not in bounded time. Records that are written or
+  // removed between two pages may be seen or not; no other is seen twice or missed.
   Result<KvPage> list(std::string_view prefix, const KvListOptions& options = {});
   // All pages, until `visit` fails. It may call the store.
   Result<void> visit(std::string_view prefix, const KvBackend::Visit& visit);
@@ -127,6 +128,7 @@ class KvStore {
 
  private:
   Result<std::vector<KvOutcome>> write(const KvWrite& write, KvTiming& timing);
+  Error named(Error error) const;
 
   // Fixed after construction.
   const std::unique_ptr<KvBackend> backend_;

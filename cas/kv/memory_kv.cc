@@ -3,14 +3,9 @@
 #include <algorithm>
 #include <mutex>
 
+#include "cas/kv/kv_scan.h"
+
 namespace casdisk {
-namespace {
-
-// What one call looks at while others wait.
-constexpr size_t kLookedAtCount = 25'600;
-constexpr size_t kDumpCount = 256;
-
-}  // namespace
 
 const KvValue* MemoryKv::find_live(std::string_view key, uint64_t now_ms) const {
   const auto found = records_.find(key);
@@ -62,7 +57,7 @@ Result<KvSlice> MemoryKv::list(const KvListRequest& request) {
   std::string_view last;
   for (; is_in_list(); ++at) {
     const bool is_full = slice.records.size() == request.limit_count ||
-                         bytes >= request.limit_bytes || looked_at == kLookedAtCount;
+                         bytes >= request.limit_bytes || looked_at == kKvLookedAtCount;
     if (is_full) {
       slice.after = last;
       return slice;
@@ -124,8 +119,8 @@ Result<void> MemoryKv::dump(const Visit& visit) {
     std::vector<KvRecord> some;
     {
       std::shared_lock lock(mutex_);
-      for (auto at = records_.upper_bound(after); at != records_.end() && some.size() < kDumpCount;
-           ++at) {
+      for (auto at = records_.upper_bound(after);
+           at != records_.end() && some.size() < kKvDumpCount; ++at) {
         some.push_back({at->first, at->second});
       }
     }

@@ -75,6 +75,13 @@ TEST(KvStore, ErrorsNameTheStoreAndTheKeyAndNoValue) {
   EXPECT_EQ(refused.error().max, 16u);
   EXPECT_EQ(refused.error().actual, 19u);
   EXPECT_EQ(kv_quote(std::string(200, 'k')).size(), 80u + 2 + 3);
+  ASSERT_OK(store->put("key", "1"));
+  refused = store->put("key", "secret", {.if_absent = true});
+  ASSERT_FAULT(refused, Fault::kConflict);
+  EXPECT_EQ(refused.error().context, "small:: key \"key\": it is there already");
+  auto page = store->list("", {.cursor = "none of ours"});
+  ASSERT_FAULT(page, Fault::kInvalid);
+  EXPECT_TRUE(page.error().context.starts_with("small:: list: ")) << page.error().context;
 }
 
 // A list that does not get on would never end.
