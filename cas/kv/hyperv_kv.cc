@@ -8,6 +8,7 @@
 #include <map>
 
 #include "cas/os/posix_file_system.h"
+#include "cas/os/utf8.h"
 
 namespace casdisk {
 namespace {

@@ -32,8 +32,4 @@ HypervRecord decode_hyperv_record(std::span<const std::byte> bytes);
 // value fit into their fields and have no NUL.
 void encode_hyperv_record(const HypervRecord& record, std::span<std::byte> to);
 
-// Whether it is well-formed: no overlong form, no surrogate, nothing beyond U+10FFFF. The host
-// refuses anything else.
-bool is_utf8(std::string_view text);
-
 }  // namespace casdisk

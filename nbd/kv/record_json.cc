@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "cas/kv/hyperv_record.h"
-#include "remotes/kv/base64.h"
+#include "cas/os/base64.h"
+#include "cas/os/utf8.h"
 
 namespace casdisk {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <charconv>
 
-#include "cas/kv/hyperv_record.h"
 #include "cas/os/hex.h"
+#include "cas/os/utf8.h"
 
 namespace casdisk {
 namespace {

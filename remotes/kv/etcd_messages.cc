@@ -5,7 +5,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "remotes/kv/base64.h"
+#include "cas/os/base64.h"
 
 namespace casdisk {
 namespace {

@@ -1,5 +1,5 @@
 // What servers answer and what their URLs are: etcd's messages, base64, URLs.
-#include "remotes/kv/base64.h"
+#include "cas/os/base64.h"
 #include "remotes/kv/etcd_messages.h"
 #include "remotes/kv/server_url.h"
 #include "tests/fuzz/fuzz_target.h"

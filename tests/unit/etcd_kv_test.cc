@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "remotes/kv/base64.h"
+#include "cas/os/base64.h"
 #include "tests/support/result_assertions.h"
 #include "tests/support/scripted_server.h"
 

@@ -1,4 +1,4 @@
-#include "remotes/kv/base64.h"
+#include "cas/os/base64.h"
 
 #include <array>
 #include <cstdint>
