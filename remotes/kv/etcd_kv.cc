@@ -7,6 +7,7 @@
 #include <random>
 
 #include "cas/kv/key_codec.h"
+#include "remotes/kv/store_form.h"
 
 namespace casdisk {
 namespace {
@@ -77,10 +78,7 @@ Error EtcdKv::unexpected(std::string_view what) const {
 Result<void> EtcdKv::check_form(bool may_create) {
   TRY_ASSIGN(EtcdRangeReply found, read({.key = form_}));
   if (found.records.empty()) {
-    if (!may_create) {
-      return Error{Fault::kNotFound, 0,
-                   fmt::format("{}: there is no store under this prefix", client_.name())};
-    }
+    if (!may_create) return no_store_there(client_.name());
     const std::string make =
         encode_etcd_txn({{EtcdCompare::Kind::kAbsent, form_}},
                         {{EtcdOperation::Kind::kPut, {.key = form_}, kForm}}, {});
@@ -88,11 +86,7 @@ Result<void> EtcdKv::check_form(bool may_create) {
     TRY_ASSIGN(found, read({.key = form_}));
   }
   if (!found.records.empty() && found.records[0].value == kForm) return {};
-  return Error{
-      Fault::kUnsupported, 0,
-      fmt::format("{}: {} says that something else is stored there, or by a later version; "
-                  "take another prefix",
-                  client_.name(), kv_quote(form_))};
+  return other_form_there(client_.name(), form_);
 }
 
 Result<EtcdRangeReply> EtcdKv::read(const EtcdRange& range) {

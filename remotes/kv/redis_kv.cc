@@ -7,6 +7,7 @@
 #include "cas/kv/key_codec.h"
 #include "cas/kv/kv_record_format.h"
 #include "remotes/kv/redis_scripts.h"
+#include "remotes/kv/store_form.h"
 
 namespace casdisk {
 namespace {
@@ -92,20 +93,13 @@ Result<void> RedisKv::check_form(bool may_create) {
   const std::string_view look[] = {"GET", form_};
   TRY_ASSIGN(RedisReply found, client_.call(look, {.repeat = Repeat::kOnceMore}));
   if (found.kind == Kind::kNil) {
-    if (!may_create) {
-      return Error{Fault::kNotFound, 0,
-                   fmt::format("{}: there is no store under this prefix", client_.name())};
-    }
+    if (!may_create) return no_store_there(client_.name());
     const std::string_view make[] = {"SET", form_, kForm, "NX"};
     TRY(client_.call(make, {.repeat = Repeat::kOnceMore}));
     TRY_ASSIGN(found, client_.call(look, {.repeat = Repeat::kOnceMore}));
   }
   if (found.text == kForm) return {};
-  return Error{
-      Fault::kUnsupported, 0,
-      fmt::format("{}: {} says that something else is stored there, or by a later version; "
-                  "take another prefix",
-                  client_.name(), kv_quote(form_))};
+  return other_form_there(client_.name(), form_);
 }
 
 Result<std::map<std::string, std::string>> RedisKv::config(std::string_view pattern) {
