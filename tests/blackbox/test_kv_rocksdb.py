@@ -73,8 +73,15 @@ def test_dumps_copies_and_snapshots():
 def test_one_process_has_it():
     url = new_url()
     kv("put", url, "k", "1")
-    holder = subprocess.Popen([f.CASDISK, "kv", "load", url, "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-    f.wait_until(20, lambda: run("get", url, "k").returncode == 4, "the other process has it open")
+    holder = None
+
+    def is_held():
+        nonlocal holder
+        if holder is None or holder.poll() is not None:  # refused, because a look had it open at that moment
+            holder = subprocess.Popen([f.CASDISK, "kv", "load", url, "-"], stdin=subprocess.PIPE,
+                                      stderr=subprocess.DEVNULL)
+        return run("get", url, "k").returncode == 4
+    f.wait_until(20, is_held, "the other process has it open")
     refuses(4, f"pid {holder.pid}", "get", url, "k")
     refuses(4, "an lmdb: store is for several", "put", url, "k", "2")
     holder.send_signal(signal.SIGKILL)
