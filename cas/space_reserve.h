@@ -25,9 +25,9 @@ namespace casdisk {
 
 class SpaceReserve {
  public:
-  // Enough for some hundred generations' maps and journals (260 KiB each), for some thousand commits
-  // of the catalog (a few pages each), or for three disks that recover what their journals carry (8
-  // MiB each). On a small file system no more than an eighth of what is free.
+  // Enough for some hundred generations' maps and journals (260 KiB each), for some thousand
+  // commits of the catalog (a few pages each), or for three disks that recover what their journals
+  // carry (8 MiB each). On a small file system no more than an eighth of what is free.
   static constexpr uint64_t kReserveBytes = uint64_t(32) << 20;
 
   // Opens or makes the file `reserve` of the directory, which outlives it. Without space for it
