@@ -1,6 +1,7 @@
 #include "bench/kv/machine.h"
 
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <filesystem>
 #include <fstream>
@@ -24,7 +25,17 @@ Memory resident_memory() {
           number_in("/proc/self/status", "RssFile:") * 1024};
 }
 
-uint64_t written_bytes() { return number_in("/proc/self/io", "write_bytes:"); }
+// The seventh number of a device's statistics: sectors written, of 512 bytes
+// (Documentation/block/stat.rst of Linux).
+std::optional<uint64_t> written_bytes(const std::string& directory) {
+  struct stat status;
+  if (::stat(directory.c_str(), &status) != 0) return std::nullopt;
+  std::ifstream file("/sys/dev/block/" + std::to_string(major(status.st_dev)) + ":" +
+                     std::to_string(minor(status.st_dev)) + "/stat");
+  uint64_t number = 0;
+  for (int i = 0; i < 7; i++) file >> number;
+  return file ? std::optional(number * 512) : std::nullopt;
+}
 
 uint64_t bytes_below(const std::string& directory) {
   uint64_t bytes = 0;

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace casdisk::bench {
@@ -24,8 +25,10 @@ struct Memory {
 };
 Memory resident_memory();
 
-// What this process has had written to the device, directly or later by the kernel.
-uint64_t written_bytes();
+// What the device of a directory has been told to write since the machine started, by everybody
+// (what the kernel says of a process counts a large page of the page cache as a whole, however
+// little of it was changed). Nothing where the file system lies on no block device of its own.
+std::optional<uint64_t> written_bytes(const std::string& directory);
 
 // What the files below a directory take of the medium.
 uint64_t bytes_below(const std::string& directory);

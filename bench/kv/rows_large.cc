@@ -29,18 +29,22 @@ void report_memory(const Subject& subject, const std::string& row) {
   subject.report(row + ": pages of files", double(memory.mapped_file_bytes) / kMega, "MiB");
 }
 
+// What the device has written since, beside what was to be kept.
+void report_written(const Subject& subject, const std::string& row, std::optional<uint64_t> before,
+                    uint64_t record_count) {
+  const auto now = written_bytes(subject.directory());
+  if (!before || !now) return;
+  const double payload = double(record_count * (kKeyBytes + kValueBytes));
+  subject.report(row + ": bytes written for each", double(*now - *before) / payload, "x");
+}
+
 void fill(const Subject& subject, KvStore& store) {
   const uint64_t count = subject.options().count;
-  const uint64_t written_before = written_bytes();
   const Stopwatch watch;
   for (uint64_t first = 0; first < count; first += kFillBatch) {
     put_batch(store, first, size_t(std::min<uint64_t>(kFillBatch, count - first)));
   }
   subject.report("locations: fill in random order", double(count) / watch.seconds(), "/s");
-  if (!subject.is_lasting()) return;
-  const double payload = double(count) * (kKeyBytes + kValueBytes);
-  subject.report("locations: fill: bytes written for each",
-                 double(written_bytes() - written_before) / payload, "x");
 }
 
 void lookups(const Subject& subject, KvStore& store) {
@@ -59,7 +63,7 @@ void lookups(const Subject& subject, KvStore& store) {
 
 void durable_batches(const Subject& subject, KvStore& store) {
   const uint64_t count = subject.options().count;
-  const uint64_t written_before = written_bytes();
+  const auto written_before = written_bytes(subject.directory());
   std::vector<double> milliseconds;
   const Stopwatch watch;
   do {
@@ -68,14 +72,12 @@ void durable_batches(const Subject& subject, KvStore& store) {
     milliseconds.push_back(one.milliseconds());
   } while (watch.seconds() < 5 * subject.options().seconds);
   const double rate = double(milliseconds.size() * kDurableBatch) / watch.seconds();
-  const double payload = double(milliseconds.size() * kDurableBatch * (kKeyBytes + kValueBytes));
   std::ranges::sort(milliseconds);
   const std::string row = "locations: durable batches of 1,024";
   subject.report(row, rate, "/s");
   subject.report(row + ": the middle one", milliseconds[milliseconds.size() / 2], "ms");
   subject.report(row + ": one of a hundred", milliseconds[milliseconds.size() * 99 / 100], "ms");
-  subject.report(row + ": bytes written for each",
-                 double(written_bytes() - written_before) / payload, "x");
+  report_written(subject, row, written_before, milliseconds.size() * kDurableBatch);
 }
 
 void load_row(const Subject& subject) {
@@ -97,12 +99,14 @@ void load_row(const Subject& subject) {
 void run_large_rows(const Subject& subject) {
   if (subject.is_pool() || !subject.wants("locations")) return;
   auto store = subject.make();
+  const auto written_before = written_bytes(subject.directory());
   fill(subject, *store);
   report_memory(subject, "locations: filled");
   if (subject.is_lasting()) {
     subject.report("locations: filled: disk", double(bytes_below(subject.directory())) / kMega,
                    "MiB");
     store.reset();
+    report_written(subject, "locations: fill", written_before, subject.options().count);
     const Stopwatch watch;
     store = subject.open(KvDurability::kPower);
     (void)or_die(store->get(key_of(0)));
