@@ -5,6 +5,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <initializer_list>
+#include <string_view>
 
 namespace casdisk {
 
@@ -32,16 +34,27 @@ Result<void> check_object(ObjectKind kind, std::span<const std::byte> bytes) {
   return Error{Fault::kInvalid, 0, fmt::format("an object cannot have {} bytes", bytes.size())};
 }
 
+// Syncs the names only where one was missing: beside gigabytes of fresh writes a sync waits for the
+// file system's journal.
+Result<void> make_missing(Directory& root, std::initializer_list<std::string_view> names) {
+  bool was_missing = false;
+  for (std::string_view name : names) {
+    auto opened = root.open_directory(name);
+    if (opened.ok()) continue;
+    if (opened.error().fault != Fault::kNotFound) return std::move(opened.error());
+    TRY(root.make_directory(name));
+    was_missing = true;
+  }
+  return was_missing ? root.sync() : Result<void>();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LocalStore>> LocalStore::open(FileSystem& file_system,
                                                      const std::string& directory,
                                                      const LocalStoreOptions& options) {
   TRY_ASSIGN(auto root, file_system.open_directory(directory));
-  TRY(root->make_directory(kPacksDirectory));
-  TRY(root->make_directory(kLocationsDirectory));
-  TRY(root->make_directory(kSessionsDirectory));
-  TRY(root->sync());
+  TRY(make_missing(*root, {kPacksDirectory, kLocationsDirectory, kSessionsDirectory}));
   TRY_ASSIGN(auto packs, root->open_directory(kPacksDirectory));
   TRY_ASSIGN(auto sessions, root->open_directory(kSessionsDirectory));
   LmdbOptions table_options{options.map_bytes, make_room_with(options.reserve), kRebuildTable};

@@ -279,6 +279,7 @@ class Rebuilder {
     TRY_ASSIGN(auto fresh, store_->open_directory(name + ".new"));
     TRY(fresh->sync());
     TRY(store_->sync());
+    TRY(begin_names(*store_));
     std::error_code failure;
     if (std::filesystem::exists(path_ + "/" + name, failure)) {
       const std::string lost = fmt::format("{}.lost-{}", name, last_lost(name) + 1);
@@ -286,7 +287,9 @@ class Rebuilder {
       report_.kept_aside.push_back(path_ + "/" + lost);
     }
     TRY(store_->rename(name + ".new", name));
-    return store_->sync();
+    TRY(store_->sync());
+    end_names(*store_);
+    return {};
   }
 
   // Fixed after construction.

@@ -42,6 +42,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreO
   TRY_ASSIGN(store->directory_, store->file_system_->open_directory(path));
   TRY_ASSIGN(FileLock lock, store->machine_->share_lock(path + "/lock", "store " + path));
   store->lock_ = std::move(lock);
+  TRY(settle_names(*store->directory_));
   TRY(check_table_exists(*store->directory_));
 
   TRY_ASSIGN(store->reserve_, SpaceReserve::open(*store->directory_, options.reserve_bytes));

@@ -20,6 +20,8 @@ constexpr std::string_view kBeforeFormat = "casdisk store, format ", kBeforeCode
 constexpr std::array<std::string_view, 5> kDirectories = {"packs", "locations", "meta", "disks",
                                                           "leases"};
 
+constexpr std::string_view kUnsyncedNames = "names.unsynced";
+
 Error no_store(const std::string& path) {
   return Error{
       Fault::kNotFound, 0,
@@ -144,7 +146,7 @@ Result<void> make_store_directory(FileSystem& file_system, Machine& machine,
   }
   for (const std::string& name : names) {
     bool ours = std::find(kDirectories.begin(), kDirectories.end(), name) != kDirectories.end();
-    if (!ours && name != "format.new" && name != "lost+found") {
+    if (!ours && name != "format.new" && name != kUnsyncedNames && name != "lost+found") {
       return Error{
           Fault::kInvalid, 0,
           fmt::format("{} holds {:?}: a store is made in a new or empty directory", path, name)};
@@ -153,7 +155,28 @@ Result<void> make_store_directory(FileSystem& file_system, Machine& machine,
   for (std::string_view name : kDirectories) TRY(directory->make_directory(name));
   TRY(make_catalog(machine, *directory));
   TRY(make_location_table(machine, *directory));
-  return replace_file(*directory, "format", as_bytes(encode_store_format(codec)));
+  TRY(begin_names(*directory));
+  TRY(replace_file(*directory, "format", as_bytes(encode_store_format(codec))));
+  end_names(*directory);
+  return {};
+}
+
+Result<void> begin_names(Directory& store) {
+  TRY(store.open(kUnsyncedNames, OpenMode::kCreateAny));
+  return {};
+}
+
+// One that stays, or comes back with a power cut, costs the next opening a sync.
+void end_names(Directory& store) { (void)store.remove(kUnsyncedNames).ok(); }
+
+Result<void> settle_names(Directory& store) {
+  auto file = store.open(kUnsyncedNames, OpenMode::kRead);
+  if (!file.ok()) {
+    return file.error().fault == Fault::kNotFound ? Result<void>() : std::move(file.error());
+  }
+  TRY(store.sync());
+  end_names(store);
+  return {};
 }
 
 Result<Codec> read_store_format(FileSystem& file_system, const std::string& path) {

@@ -38,6 +38,15 @@ Result<void> make_directories(FileSystem& file_system, const std::string& path);
 Result<void> make_store_directory(FileSystem& file_system, Machine& machine,
                                   const std::string& path, Codec codec);
 
+// Between the two, names of the store's directory change that everything else relies on, and are
+// synced. Should the process die meanwhile, a file `names.unsynced` tells whoever opens the store
+// next. Nothing else has the store open.
+Result<void> begin_names(Directory& store);
+void end_names(Directory& store);
+
+// Syncs the names if whoever changed them died before it.
+Result<void> settle_names(Directory& store);
+
 // kDamaged when the catalog's file is gone: without it a store would look empty, and what it holds
 // like leftovers.
 Result<void> check_catalog_exists(Directory& store);

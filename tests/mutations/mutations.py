@@ -20,6 +20,7 @@ TOGETHER = ("crash_tests", "TwoWriters.*")
 FLUSHES = ("unit_tests", "GenerationTest.*:PoisonTest.*")
 LIVE = ("unit_tests", "LiveDiskTest.*:GroupCheckpointTest.*:GarbageCollectionTest.*")
 POOLS = ("unit_tests", "HypervPoolCrash.*")
+NAMES = ("unit_tests", "StoreFormat.*")
 
 
 class Mutation(NamedTuple):
@@ -192,6 +193,10 @@ MUTATIONS = [
              "  std::ranges::sort(moves, {}, &LocationTable::Move::id);\n",
              "  TRY(delete_files(done));\n"
              "  std::ranges::sort(moves, {}, &LocationTable::Move::id);\n"),
+    Mutation("names-of-the-dead-not-synced", "21", "index/store.cc",
+             "  TRY(settle_names(*store->directory_));\n", "", NAMES),
+    Mutation("new-names-not-told-of", "21", "index/store_format.cc",
+             "  TRY(begin_names(*directory));\n", "", NAMES),
     Mutation("pool-record-with-its-key-at-once", "pool", "cas/kv/hyperv_pool.cc",
              "    std::ranges::copy(kNoKey, record_in(nameless, i).begin());\n", "    (void)i;\n", POOLS),
     Mutation("pool-grown-unsynced", "pool", "cas/kv/hyperv_pool.cc",

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "cas/os/posix_file_system.h"
+#include "index/lineage.h"
 #include "index/store.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/result_assertions.h"
@@ -91,6 +92,60 @@ TEST(StoreFormat, AStoreThatIsMadeHasItsTablesAfterAPowerCutWhateverFailsLater) 
     EXPECT_OK(must(root->open_directory("locations"))->open("data.mdb", OpenMode::kRead)) << change;
     EXPECT_OK(must(root->open_directory("meta"))->open("data.mdb", OpenMode::kRead)) << change;
   }
+}
+
+// Its names, too, were perhaps only in the page cache.
+TEST(StoreFormat, WhatIsKeptInAStoreWhoseMakerDiedOutlivesAPowerCut) {
+  unsigned whole_count = 0;
+  for (uint64_t change = 1; change < 60; change++) {
+    for (Moment moment : {Moment::kBefore, Moment::kAfter}) {
+      SimulatedComputer computer(change);
+      auto process = computer.start_process();
+      must(must(process.file_system->open_directory("/"))->make_directory("store"));
+      must(must(process.file_system->open_directory("/"))->sync());
+      computer.crash_at(change, Crash::kProcessDies, moment);
+      const bool is_made =
+          Store::init("/store", Codec::kLz4, *process.file_system, *process.machine).ok();
+      computer.crash_at(0, Crash::kProcessDies, moment);
+      computer.end_processes();
+      process = computer.start_process();
+      {
+        auto store = Store::open("/store", options_of(process));
+        if (!store.ok()) {
+          EXPECT_FAULT(store, Fault::kNotFound) << change;
+          EXPECT_FALSE(is_made) << change;
+          continue;
+        }
+        whole_count++;
+        ASSERT_OK(create_disk(*store.value(), "d", {.size_bytes = kChunkBytes}));
+      }
+      computer.cut_power();
+      process = computer.start_process();
+      auto store = Store::open("/store", options_of(process));
+      ASSERT_OK(store) << change;
+      EXPECT_OK(Disk::open(*store.value(), "d", {})) << change;
+    }
+  }
+  EXPECT_GT(whole_count, 4u);
+}
+
+TEST(StoreFormat, OpeningSyncsNamesOnlyWhereSomebodyDiedBeforeHeDid) {
+  TemporaryDirectory temporary;
+  must(Store::init(temporary.path(), Codec::kLz4));
+  FaultPlan plan;
+  PosixFileSystem posix;
+  const auto syncs_of_an_opening = [&] {
+    StoreOptions options;
+    options.file_system = std::make_shared<FaultyFileSystem>(posix, plan);
+    const uint64_t before = plan.done_count(FileOperation::kDirectorySync);
+    EXPECT_OK(Store::open(temporary.path(), options));
+    return plan.done_count(FileOperation::kDirectorySync) - before;
+  };
+  syncs_of_an_opening();  // the first one makes what is not part of a new store
+  EXPECT_EQ(syncs_of_an_opening(), 0u);
+  must(begin_names(*must(posix.open_directory(temporary.path()))));
+  EXPECT_EQ(syncs_of_an_opening(), 1u);
+  EXPECT_EQ(syncs_of_an_opening(), 0u);
 }
 
 }  // namespace
