@@ -44,6 +44,13 @@ inline bool means_damage(const Error& error) {
   return error.fault == Fault::kDamaged || error.fault == Fault::kNotFound || error.os_error == EIO;
 }
 
+// Bytes of a chunk that somebody wants. REQUIRES: inside the chunk.
+struct ChunkPart {
+  ChunkId id;
+  uint32_t offset = 0;
+  std::span<std::byte> into;
+};
+
 class ChunkStore {
  public:
   virtual ~ChunkStore() = default;
@@ -56,10 +63,17 @@ class ChunkStore {
   // is not what was put; never served. The error names the object and where it lies.
   virtual Result<Object> get(const ChunkId& id) = 0;
 
-  // The bytes of a chunk from `offset` on, checked: as a whole or, where a store can, only the
-  // blocks that they lie in. Errors as get(). kDamaged also where the object is none of
-  // kChunkBytes. REQUIRES: inside the chunk.
+  // The bytes of a chunk from `offset` on, for a reader who does not store them anew: checked
+  // against the id or, where a store can, only the blocks that they lie in against their own
+  // checksums. Errors as get(). kDamaged also where the object is none of kChunkBytes.
   virtual Result<void> read_chunk(const ChunkId& id, uint32_t offset, std::span<std::byte> into);
+
+  // The same for many, as one batch. The first error wins, and leaves anything in what was wanted.
+  virtual Result<void> read_parts(std::span<const ChunkPart> parts) { return read_whole(parts); }
+
+  // As read_parts(), but each chunk is checked against its id: what is stored under a new hash has
+  // to be right. Parts of one chunk that follow each other have it fetched once.
+  Result<void> read_whole(std::span<const ChunkPart> parts);
 
   // The objects of `ids` in their order, read in one batch. The first error wins.
   virtual Result<std::vector<Object>> get_many(std::span<const ChunkId> ids) = 0;

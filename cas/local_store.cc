@@ -16,8 +16,8 @@ namespace {
 // the table as there are objects, 64 MiB of dirty memory.
 constexpr size_t kMaxPendingObjects = 16384;
 
-// What is read of a raw chunk without loading it, at most.
-constexpr size_t kMaxBlockReadBytes = kChunkBytes / 2;
+// What is read of a raw chunk without loading it and does not end at the bounds of blocks, at most.
+constexpr size_t kMaxUnalignedBytes = kChunkBytes / 2;
 
 constexpr std::string_view kPacksDirectory = "packs";
 constexpr std::string_view kLocationsDirectory = "locations";
@@ -159,15 +159,13 @@ Result<void> LocalStore::read_chunk(const ChunkId& id, uint32_t offset, std::spa
   const size_t needed_bytes =
       (in_block + into.size() + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
   std::optional<Found> found;
-  if (needed_bytes <= kMaxBlockReadBytes) {
-    if (needed_bytes == into.size()) {
-      if (read_blocks(id, first_block, into, found)) return {};
-    } else {
-      std::array<std::byte, kMaxBlockReadBytes> blocks;
-      if (read_blocks(id, first_block, std::span(blocks).first(needed_bytes), found)) {
-        std::memcpy(into.data(), blocks.data() + in_block, into.size());
-        return {};
-      }
+  if (needed_bytes == into.size()) {
+    if (read_blocks(id, first_block, into, found)) return {};
+  } else if (needed_bytes <= kMaxUnalignedBytes) {
+    std::array<std::byte, kMaxUnalignedBytes> blocks;
+    if (read_blocks(id, first_block, std::span(blocks).first(needed_bytes), found)) {
+      std::memcpy(into.data(), blocks.data() + in_block, into.size());
+      return {};
     }
   }
   TRY_ASSIGN(const Object object,
@@ -189,6 +187,59 @@ bool LocalStore::read_blocks(const ChunkId& id, uint32_t first_block, std::span<
   const auto record = reader_.read_first_blocks({id, found->location}, first_block, into);
   if (record.ok()) raw_records_.keep(id, record.value(), first_block, block_count);
   return record.ok();
+}
+
+std::optional<PackReader::BlockRead> LocalStore::plan_blocks(const ChunkPart& part) {
+  if (part.offset % kBlockBytes != 0 || part.into.size() % kBlockBytes != 0) return std::nullopt;
+  PackReader::BlockRead read;
+  read.id = part.id;
+  read.first_block = uint32_t(part.offset / kBlockBytes);
+  read.into = part.into;
+  const RawRecords::Touched touched =
+      raw_records_.touch(part.id, read.first_block, uint32_t(part.into.size() / kBlockBytes));
+  if (touched.often) return std::nullopt;
+  if (touched.record) {
+    read.record = *touched.record;
+    read.is_known = true;
+    return read;
+  }
+  auto located = locate(part.id);
+  if (!located.ok() || !located.value() || !located.value()->trusted) return std::nullopt;
+  read.record.location = located.value()->location;
+  if (read.record.location.record_bytes != kRawChunkRecordBytes) return std::nullopt;
+  return read;
+}
+
+// A chunk of which several parts are wanted is loaded, once for all of them.
+Result<void> LocalStore::read_parts(std::span<const ChunkPart> parts) {
+  std::vector<ChunkPart> rest;
+  std::vector<PackReader::BlockRead> reads;
+  for (size_t i = 0; i < parts.size(); i++) {
+    const ChunkPart& part = parts[i];
+    if (const Object hit = cache_.find(part.id)) {
+      TRY(copy_of_chunk(part.id, *hit, part.offset, part.into));
+      continue;
+    }
+    const bool is_alone = (i == 0 || parts[i - 1].id != part.id) &&
+                          (i + 1 == parts.size() || parts[i + 1].id != part.id);
+    auto planned = is_alone ? plan_blocks(part) : std::nullopt;
+    if (planned) {
+      reads.push_back(std::move(*planned));
+    } else {
+      rest.push_back(part);
+    }
+  }
+  if (!reads.empty()) reader_.read_blocks(reads);
+  for (const PackReader::BlockRead& read : reads) {
+    if (!read.is_right) {
+      raw_records_.forget(read.id);
+      rest.push_back({read.id, uint32_t(read.first_block * kBlockBytes), read.into});
+    } else if (!read.is_known) {
+      raw_records_.keep(read.id, read.record, read.first_block,
+                        uint32_t(read.into.size() / kBlockBytes));
+    }
+  }
+  return read_whole(rest);
 }
 
 Result<Object> LocalStore::load(const ChunkId& id) {

@@ -2,7 +2,8 @@
 //
 //   put:  hash ─ known? ─ compress ─ PackWriter::append ─ pending        (registered by sync)
 //   get:  ChunkCache ─ pending or LocationTable ─ PackReader ─ verify ─ ChunkCache
-//   read_chunk:  ChunkCache ─ RawRecords ─ PackReader: a block and its checksum, or get
+//   read_chunk, read_parts:  ChunkCache ─ RawRecords ─ PackReader: blocks and their checksums,
+//                            or get
 //
 // Many processes share a store: each appends to packs of its own, the table is shared. Open it
 // after fork. Ordering: a location is registered only after its bytes are synced, so whatever
@@ -67,8 +68,10 @@ class LocalStore : public ChunkStore {
 
   Result<ChunkId> put(ObjectKind kind, std::span<const std::byte> bytes) override;
   Result<Object> get(const ChunkId& id) override;
-  // Small reads of raw chunks that are not in the cache take their blocks alone (raw_records.h).
+  // Whole blocks of raw chunks that are not in the cache, and small parts of them, are read alone
+  // and straight into where they are wanted (raw_records.h).
   Result<void> read_chunk(const ChunkId& id, uint32_t offset, std::span<std::byte> into) override;
+  Result<void> read_parts(std::span<const ChunkPart> parts) override;
   Result<std::vector<Object>> get_many(std::span<const ChunkId> ids) override;
   // As get(), past the cache: what lies in the pack now.
   Result<Object> get_stored(const ChunkId& id) { return load(id); }
@@ -108,6 +111,8 @@ class LocalStore : public ChunkStore {
   // `found`: where it lies, if that was looked up.
   bool read_blocks(const ChunkId& id, uint32_t first_block, std::span<std::byte> into,
                    std::optional<Found>& found);
+  // What is to be read of the part's blocks alone; nothing where the whole chunk is to be loaded.
+  std::optional<PackReader::BlockRead> plan_blocks(const ChunkPart& part);
   void distrust(const ChunkId& id, const Found& found, const Error& error);
 
   Result<PackLocation> append(ObjectKind kind, std::span<const std::byte> record);

@@ -47,20 +47,9 @@ Result<void> check_blocks(const RawRecord& record, uint32_t first_block,
   return {};
 }
 
-uint64_t block_at(const PackLocation& location, uint32_t block) {
-  return location.offset + kRawChunkPayloadOffset + uint64_t(block) * kBlockBytes;
-}
+using RawRecordHead = std::array<std::byte, kRawChunkPayloadOffset>;
 
-}  // namespace
-
-Result<RawRecord> PackReader::read_first_blocks(const LocatedObject& chunk, uint32_t first_block,
-                                                std::span<std::byte> into) {
-  std::array<std::byte, kRawChunkPayloadOffset> head;
-  TRY_ASSIGN(auto file, open_pack(chunk.location.pack));
-  const std::array<ReadPiece, 2> pieces = {
-      ReadPiece{file.get(), chunk.location.offset, head},
-      ReadPiece{file.get(), block_at(chunk.location, first_block), into}};
-  TRY(file_system_.read(pieces));
+Result<RawRecord> decode_raw_record(const LocatedObject& chunk, const RawRecordHead& head) {
   TRY_ASSIGN(const RecordHeader header, decode_record_header(head));
   if (header.kind != ObjectKind::kChunk || header.codec != Codec::kNone || header.id != chunk.id) {
     return Error{Fault::kUnsupported, 0, "no raw record of this chunk"};
@@ -69,6 +58,24 @@ Result<RawRecord> PackReader::read_first_blocks(const LocatedObject& chunk, uint
   for (size_t i = 0; i < record.checksums.size(); i++) {
     record.checksums[i] = load_le<uint32_t>(&head[kRecordHeaderBytes + 4 * i]);
   }
+  return record;
+}
+
+uint64_t block_at(const PackLocation& location, uint32_t block) {
+  return location.offset + kRawChunkPayloadOffset + uint64_t(block) * kBlockBytes;
+}
+
+}  // namespace
+
+Result<RawRecord> PackReader::read_first_blocks(const LocatedObject& chunk, uint32_t first_block,
+                                                std::span<std::byte> into) {
+  RawRecordHead head;
+  TRY_ASSIGN(auto file, open_pack(chunk.location.pack));
+  const std::array<ReadPiece, 2> pieces = {
+      ReadPiece{file.get(), chunk.location.offset, head},
+      ReadPiece{file.get(), block_at(chunk.location, first_block), into}};
+  TRY(file_system_.read(pieces));
+  TRY_ASSIGN(const RawRecord record, decode_raw_record(chunk, head));
   TRY(check_blocks(record, first_block, into));
   return record;
 }
@@ -78,6 +85,33 @@ Result<void> PackReader::read_blocks(const RawRecord& record, uint32_t first_blo
   TRY_ASSIGN(auto file, open_pack(record.location.pack));
   TRY(file->read(block_at(record.location, first_block), into));
   return check_blocks(record, first_block, into);
+}
+
+void PackReader::read_blocks(std::span<BlockRead> reads) {
+  std::vector<std::shared_ptr<const File>> files;
+  std::vector<RawRecordHead> heads(reads.size());
+  std::vector<ReadPiece> pieces;
+  files.reserve(reads.size());
+  pieces.reserve(2 * reads.size());
+  for (size_t i = 0; i < reads.size(); i++) {
+    const BlockRead& read = reads[i];
+    const PackLocation& location = read.record.location;
+    auto file = open_pack(location.pack);
+    if (!file.ok()) return;
+    files.push_back(std::move(file).value());
+    if (!read.is_known) pieces.push_back({files.back().get(), location.offset, heads[i]});
+    pieces.push_back({files.back().get(), block_at(location, read.first_block), read.into});
+  }
+  if (!file_system_.read(pieces).ok()) return;
+  for (size_t i = 0; i < reads.size(); i++) {
+    BlockRead& read = reads[i];
+    if (!read.is_known) {
+      auto found = decode_raw_record({read.id, read.record.location}, heads[i]);
+      if (!found.ok()) continue;
+      read.record = found.value();
+    }
+    read.is_right = check_blocks(read.record, read.first_block, read.into).ok();
+  }
 }
 
 Result<ObjectContent> PackReader::read_verified(const LocatedObject& object,

@@ -40,6 +40,17 @@ class PackReader {
   Result<void> read_blocks(const RawRecord& record, uint32_t first_block,
                            std::span<std::byte> into);
 
+  // The same for many, in one batch.
+  struct BlockRead {
+    ChunkId id;
+    RawRecord record;       // its checksums are read, too, where they are not known
+    bool is_known = false;  // the checksums
+    uint32_t first_block = 0;
+    std::span<std::byte> into;
+    bool is_right = false;  // what is in `into`, and in `record`
+  };
+  void read_blocks(std::span<BlockRead> reads);
+
   // The verified record as it lies in its pack.
   Result<Bytes> read_record(const LocatedObject& object);
 

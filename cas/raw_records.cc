@@ -7,15 +7,23 @@ namespace casdisk {
 namespace {
 
 constexpr size_t kWays = 4;
-// Of the chunks that the cache can hold: so many are remembered, and so many reads of single blocks
-// are a window.
+// Of the chunks that the cache can hold: so many are remembered, and reads of so many blocks are a
+// window.
 constexpr uint64_t kRecordsPerChunk = 8;
 // And no more than that: 10 MiB.
 constexpr uint64_t kMaxSets = 16384;
-// Within about a window. Reading and checking a block costs a tenth of loading a chunk.
+// Blocks within about a window. Reading and checking one costs a tenth of loading a chunk.
 constexpr uint32_t kOften = 12;
-// What a read counts that begins where the last one ended.
-constexpr uint32_t kSequentialCount = 4;
+// The second read of a whole chunk makes it often, not the first.
+constexpr uint32_t kMaxCount = kOften - 1;
+// A read that begins where the last one ended asks for nothing again. If it is small, many like it
+// will follow.
+constexpr uint32_t kSmallBlocks = 2, kSmallSequentialCount = 4;
+
+uint32_t count_of(uint32_t block_count, bool goes_on) {
+  if (!goes_on) return std::min(block_count, kMaxCount);
+  return block_count <= kSmallBlocks ? kSmallSequentialCount : 0;
+}
 
 struct Slot {
   ChunkId id;
@@ -47,8 +55,8 @@ struct alignas(64) RawRecords::Set {
 };
 
 RawRecords::RawRecords(uint64_t cache_bytes)
-    : window_touches_(std::max<uint64_t>(1, cache_bytes / kChunkBytes) * kRecordsPerChunk),
-      set_count_(std::min((window_touches_ + kWays - 1) / kWays, kMaxSets)) {}
+    : window_blocks_(std::max<uint64_t>(1, cache_bytes / kChunkBytes) * kRecordsPerChunk),
+      set_count_(std::min((window_blocks_ + kWays - 1) / kWays, kMaxSets)) {}
 
 RawRecords::~RawRecords() = default;
 
@@ -61,14 +69,15 @@ RawRecords::Set* RawRecords::set_of(const ChunkId& id) const {
 
 RawRecords::Touched RawRecords::touch(const ChunkId& id, uint32_t first_block,
                                       uint32_t block_count) {
-  const uint64_t now = touch_count_.fetch_add(1, std::memory_order_relaxed) / window_touches_;
+  const uint64_t now =
+      touched_blocks_.fetch_add(block_count, std::memory_order_relaxed) / window_blocks_;
   Set* set = set_of(id);
   if (set == nullptr) return {};
   std::lock_guard lock(set->mutex);
   Slot* slot = set->find(id);
   if (slot == nullptr) return {};
   slot->age(now);
-  slot->count += first_block == slot->next_block ? kSequentialCount : 1;
+  slot->count += count_of(block_count, first_block == slot->next_block);
   slot->next_block = first_block + block_count;
   Touched touched{slot->record, slot->count >= kOften};
   if (touched.often) slot->count = 0;
@@ -77,7 +86,7 @@ RawRecords::Touched RawRecords::touch(const ChunkId& id, uint32_t first_block,
 
 void RawRecords::keep(const ChunkId& id, const RawRecord& record, uint32_t first_block,
                       uint32_t block_count) {
-  const uint64_t now = touch_count_.load(std::memory_order_relaxed) / window_touches_;
+  const uint64_t now = touched_blocks_.load(std::memory_order_relaxed) / window_blocks_;
   std::call_once(made_, [this] {
     made_sets_ = std::make_unique<Set[]>(set_count_);
     sets_.store(made_sets_.get(), std::memory_order_release);
@@ -89,7 +98,7 @@ void RawRecords::keep(const ChunkId& id, const RawRecord& record, uint32_t first
     for (Slot& each : set->slots) each.age(now);
     slot = &*std::ranges::min_element(set->slots, {}, &Slot::count);
   }
-  *slot = Slot{id, record, 1, first_block + block_count, now};
+  *slot = Slot{id, record, count_of(block_count, false), first_block + block_count, now};
 }
 
 void RawRecords::forget(const ChunkId& id) {

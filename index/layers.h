@@ -41,7 +41,8 @@ struct Layers {
 };
 
 // Fills `into` with the bytes from `offset` on. REQUIRES: inside size_bytes.
-// Pieces of generations and of the fallback file are read as one batch, chunks as another.
+// Pieces of generations and of the fallback file are read as one batch, chunks as another, checked
+// as ChunkStore::read_parts() does.
 Result<void> read_layers(const Layers& layers, uint64_t offset, std::span<std::byte> into);
 
 // Calls `visit` with ascending extents that cover [offset, offset + length) and nothing beyond,
@@ -54,7 +55,8 @@ Result<void> extents_of_layers(const Layers& layers, uint64_t offset, uint64_t l
 inline constexpr uint64_t kMaxPrefetchBytes = uint64_t(32) << 20;
 Result<void> prefetch_layers(const Layers& layers, uint64_t offset, uint64_t length);
 
-// The bytes of a whole chunk, padded with zeros beyond the size.
+// The bytes of a whole chunk, padded with zeros beyond the size, for whoever puts them into the
+// store again: chunks are checked against their ids.
 Result<void> read_chunk(const Layers& layers, uint64_t chunk, std::span<std::byte> into);
 
 }  // namespace casdisk

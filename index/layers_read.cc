@@ -6,8 +6,7 @@
 namespace casdisk {
 namespace {
 
-// Chunks fetched at once; bounds the memory of a large read.
-constexpr size_t kChunksPerFetch = 64;
+constexpr size_t kChunksPerPrefetch = 64;  // at once; bounds the memory of it
 
 // A part of the request that no generation answers.
 struct Gap {
@@ -15,20 +14,18 @@ struct Gap {
   std::span<std::byte> into;
 };
 
-// A part of the request that lies in a chunk of the store.
-struct ChunkPart {
-  ChunkId id;
-  uint32_t offset_in_chunk = 0;
-  std::span<std::byte> into;
-};
+// What chunks of the store are checked against: a guest's read is served blocks that match their
+// own checksums; what is put into the store again, under a new hash, matched the old one.
+enum class Check { kBlocks, kWhole };
 
 Error unreadable(Error error) {
   if (means_damage(error)) error.context += "; `casdisk verify` names all that is damaged";
   return missing_is_damage(std::move(error));
 }
 
-Result<void> fetch_part(const Layers& layers, const ChunkPart& part) {
-  auto done = layers.chunks->read_chunk(part.id, part.offset_in_chunk, part.into);
+Result<void> fetch_part(const Layers& layers, const ChunkPart& part, Check check) {
+  auto done = check == Check::kBlocks ? layers.chunks->read_chunk(part.id, part.offset, part.into)
+                                      : layers.chunks->read_whole({&part, 1});
   if (!done.ok()) return unreadable(std::move(done.error()));
   return done;
 }
@@ -40,9 +37,9 @@ enum class ShortRead { kDone, kNeedsPlan };
 
 // A chunk of the store, or zeros.
 Result<ShortRead> read_entry(const Layers& layers, const Entry& entry, uint64_t offset,
-                             std::span<std::byte> into) {
+                             std::span<std::byte> into, Check check) {
   if (entry.state == EntryState::kId) {
-    TRY(fetch_part(layers, {entry.id, uint32_t(offset % kChunkBytes), into}));
+    TRY(fetch_part(layers, {entry.id, uint32_t(offset % kChunkBytes), into}, check));
   } else {
     std::fill(into.begin(), into.end(), std::byte(0));
   }
@@ -51,21 +48,23 @@ Result<ShortRead> read_entry(const Layers& layers, const Entry& entry, uint64_t 
 
 // What the store has of the fallback already; the file itself is read by a plan.
 // REQUIRES: absent from the tree, begins below the fallback's limit.
-Result<ShortRead> read_taken_in(const Layers& layers, uint64_t offset, std::span<std::byte> into) {
+Result<ShortRead> read_taken_in(const Layers& layers, uint64_t offset, std::span<std::byte> into,
+                                Check check) {
   if (offset + into.size() > layers.fallback_limit_bytes) return ShortRead::kNeedsPlan;
   const PinnedTree table = layers.fallback->table();
   TRY_ASSIGN(const Entry entry, lookup(*layers.chunks, table.tree, offset / kChunkBytes));
   if (entry.state == EntryState::kAbsent) return ShortRead::kNeedsPlan;
-  return read_entry(layers, entry, offset, into);
+  return read_entry(layers, entry, offset, into, check);
 }
 
 // REQUIRES: clean in every generation.
-Result<ShortRead> read_sealed(const Layers& layers, uint64_t offset, std::span<std::byte> into) {
+Result<ShortRead> read_sealed(const Layers& layers, uint64_t offset, std::span<std::byte> into,
+                              Check check) {
   TRY_ASSIGN(const Entry entry, lookup(*layers.chunks, layers.tree, offset / kChunkBytes));
   if (entry.state == EntryState::kAbsent && offset < layers.fallback_limit_bytes) {
-    return read_taken_in(layers, offset, into);
+    return read_taken_in(layers, offset, into, check);
   }
-  return read_entry(layers, entry, offset, into);
+  return read_entry(layers, entry, offset, into, check);
 }
 
 // Of the chunk that both bytes lie in.
@@ -76,7 +75,8 @@ BlockMask blocks_between(uint64_t first_byte, uint64_t last_byte) {
 }
 
 // REQUIRES: `into` is not empty.
-Result<ShortRead> read_short(const Layers& layers, uint64_t offset, std::span<std::byte> into) {
+Result<ShortRead> read_short(const Layers& layers, uint64_t offset, std::span<std::byte> into,
+                             Check check) {
   const uint64_t chunk = offset / kChunkBytes, last_byte = offset + into.size() - 1;
   if (last_byte / kChunkBytes != chunk) return ShortRead::kNeedsPlan;
   for (const auto& generation : layers.generations) {
@@ -95,12 +95,12 @@ Result<ShortRead> read_short(const Layers& layers, uint64_t offset, std::span<st
     }
     if ((data | zero) != 0) return ShortRead::kNeedsPlan;
   }
-  return read_sealed(layers, offset, into);
+  return read_sealed(layers, offset, into, check);
 }
 
 class ReadPlan {
  public:
-  explicit ReadPlan(const Layers& layers) : layers_(layers) {}
+  ReadPlan(const Layers& layers, Check check) : layers_(layers), check_(check) {}
 
   Result<void> run(uint64_t offset, std::span<std::byte> into) {
     place_in_generations(offset, into);
@@ -121,6 +121,7 @@ class ReadPlan {
   void add_piece(const File& file, uint64_t offset, std::span<std::byte> into);
 
   const Layers& layers_;
+  const Check check_;
   std::vector<ReadPiece> pieces_;
   std::vector<Gap> gaps_;
   std::vector<ChunkPart> chunk_parts_;
@@ -243,42 +244,33 @@ Result<void> ReadPlan::place_absent(uint64_t offset, std::span<std::byte> into) 
   return placed;
 }
 
-// Parts of one chunk, between its dirty blocks, follow each other: it is fetched once. As a whole,
-// also where a few blocks are wanted: a seal, which comes this way, gives what it reads a new hash.
 Result<void> ReadPlan::fetch_chunks() {
-  std::vector<ChunkId> ids;
-  for (auto part = chunk_parts_.begin(); part != chunk_parts_.end();) {
-    ids.clear();
-    auto end = part;
-    for (; end != chunk_parts_.end(); ++end) {
-      if (!ids.empty() && end->id == ids.back()) continue;
-      if (ids.size() == kChunksPerFetch) break;
-      ids.push_back(end->id);
-    }
-    auto fetched = layers_.chunks->get_many(ids);
-    if (!fetched.ok()) return unreadable(std::move(fetched.error()));
-    for (auto object = fetched.value().begin(); part != end; ++part) {
-      if (part->id != ids[size_t(object - fetched.value().begin())]) ++object;
-      TRY(copy_of_chunk(part->id, **object, part->offset_in_chunk, part->into));
-    }
-  }
-  return {};
+  auto done = check_ == Check::kBlocks ? layers_.chunks->read_parts(chunk_parts_)
+                                       : layers_.chunks->read_whole(chunk_parts_);
+  if (!done.ok()) return unreadable(std::move(done.error()));
+  return done;
 }
 
-Result<void> resolve(const Layers& layers, uint64_t offset, std::span<std::byte> into) {
-  TRY_ASSIGN(const ShortRead done, read_short(layers, offset, into));
-  return done == ShortRead::kDone ? Result<void>() : ReadPlan(layers).run(offset, into);
+Result<void> resolve(const Layers& layers, uint64_t offset, std::span<std::byte> into,
+                     Check check) {
+  TRY_ASSIGN(const ShortRead done, read_short(layers, offset, into, check));
+  return done == ShortRead::kDone ? Result<void>() : ReadPlan(layers, check).run(offset, into);
+}
+
+Result<void> read_checked(const Layers& layers, uint64_t offset, std::span<std::byte> into,
+                          Check check) {
+  CHECK(offset <= layers.size_bytes && into.size() <= layers.size_bytes - offset);
+  if (into.empty()) return {};
+  auto read = resolve(layers, offset, into, check);
+  if (read.ok() || !layers.fallback) return read;
+  TRY_ASSIGN(bool refreshed, layers.fallback->refresh());
+  return refreshed ? ReadPlan(layers, check).run(offset, into) : read;
 }
 
 }  // namespace
 
 Result<void> read_layers(const Layers& layers, uint64_t offset, std::span<std::byte> into) {
-  CHECK(offset <= layers.size_bytes && into.size() <= layers.size_bytes - offset);
-  if (into.empty()) return {};
-  auto read = resolve(layers, offset, into);
-  if (read.ok() || !layers.fallback) return read;
-  TRY_ASSIGN(bool refreshed, layers.fallback->refresh());
-  return refreshed ? ReadPlan(layers).run(offset, into) : read;
+  return read_checked(layers, offset, into, Check::kBlocks);
 }
 
 Result<void> prefetch_layers(const Layers& layers, uint64_t offset, uint64_t length) {
@@ -291,8 +283,8 @@ Result<void> prefetch_layers(const Layers& layers, uint64_t offset, uint64_t len
     if (run.entry.state == EntryState::kId) ids.push_back(run.entry.id);
     return true;
   }));
-  for (size_t at = 0; at < ids.size(); at += kChunksPerFetch) {
-    auto part = std::span(ids).subspan(at, std::min(kChunksPerFetch, ids.size() - at));
+  for (size_t at = 0; at < ids.size(); at += kChunksPerPrefetch) {
+    auto part = std::span(ids).subspan(at, std::min(kChunksPerPrefetch, ids.size() - at));
     TRY(layers.chunks->get_many(part));
   }
   return {};
@@ -304,7 +296,7 @@ Result<void> read_chunk(const Layers& layers, uint64_t chunk, std::span<std::byt
   auto inside = into.first(std::min<uint64_t>(kChunkBytes, layers.size_bytes - offset));
   auto beyond = into.subspan(inside.size());
   std::fill(beyond.begin(), beyond.end(), std::byte(0));
-  return read_layers(layers, offset, inside);
+  return read_checked(layers, offset, inside, Check::kWhole);
 }
 
 }  // namespace casdisk

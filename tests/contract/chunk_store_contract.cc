@@ -1,6 +1,8 @@
 // What every ChunkStore must do.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <functional>
 #include <thread>
 
@@ -159,6 +161,61 @@ TEST_P(ChunkStoreContract, PartsOfChunks) {
   ASSERT_FAULT(store_->read_chunk(ChunkId{}, 0, part), Fault::kNotFound);
   const ChunkId page = put(random_bytes(3, 5000), ObjectKind::kPage);
   ASSERT_FAULT(store_->read_chunk(page, 0, part), Fault::kDamaged);
+}
+
+// Neighbours of the same id, parts of blocks, chunks that were asked for before, all in one batch.
+TEST_P(ChunkStoreContract, ManyPartsAtOnce) {
+  const std::vector<Bytes> chunks = {random_bytes(1), compressible_bytes(2), random_bytes(3),
+                                     random_bytes(4)};
+  std::vector<ChunkId> ids;
+  for (const Bytes& chunk : chunks) ids.push_back(put(chunk));
+  struct Wanted {
+    size_t chunk;
+    uint32_t offset;
+    size_t length;
+  };
+  const std::vector<Wanted> wanted = {{0, 4096, 61440}, {1, 0, 65536},    {2, 0, 65536},
+                                      {3, 0, 4096},     {3, 8192, 12288}, {2, 100, 5000},
+                                      {0, 0, 65536},    {0, 0, 65536}};
+  for (const bool whole : {false, true}) {
+    for (int round = 0; round < 8; round++) {
+      std::vector<Bytes> read;
+      std::vector<ChunkPart> parts;
+      for (const Wanted& want : wanted) read.emplace_back(want.length);
+      for (size_t i = 0; i < wanted.size(); i++) {
+        parts.push_back({ids[wanted[i].chunk], wanted[i].offset, read[i]});
+      }
+      ASSERT_OK(whole ? store_->read_whole(parts) : store_->read_parts(parts));
+      for (size_t i = 0; i < wanted.size(); i++) {
+        const auto expected =
+            std::span(chunks[wanted[i].chunk]).subspan(wanted[i].offset, wanted[i].length);
+        ASSERT_TRUE(std::ranges::equal(read[i], expected)) << whole << round << i;
+      }
+    }
+  }
+  Bytes chunk(kChunkBytes);
+  ASSERT_FAULT(store_->read_parts(std::array{ChunkPart{ids[0], 0, chunk}, ChunkPart{{}, 0, chunk}}),
+               Fault::kNotFound);
+  const ChunkId page = put(random_bytes(3, 5000), ObjectKind::kPage);
+  ASSERT_FAULT(store_->read_parts(std::array{ChunkPart{page, 0, chunk}}), Fault::kDamaged);
+  ASSERT_OK(store_->read_parts({}));
+}
+
+// More than is fetched at once.
+TEST_P(ChunkStoreContract, PartsOfHundredsOfChunks) {
+  std::vector<ChunkId> ids;
+  for (uint64_t i = 0; i < 150; i++) ids.push_back(put(random_bytes(i % 140)));
+  std::vector<Bytes> read(ids.size(), Bytes(kBlockBytes));
+  std::vector<ChunkPart> parts;
+  for (size_t i = 0; i < ids.size(); i++) parts.push_back({ids[i], kBlockBytes, read[i]});
+  for (const bool whole : {false, true}) {
+    ASSERT_OK(whole ? store_->read_whole(parts) : store_->read_parts(parts));
+    for (uint64_t i = 0; i < ids.size(); i++) {
+      const Bytes chunk = random_bytes(i % 140);
+      ASSERT_TRUE(std::ranges::equal(read[i], std::span(chunk).subspan(kBlockBytes, kBlockBytes)));
+      std::ranges::fill(read[i], std::byte(0));
+    }
+  }
 }
 
 TEST_P(ChunkStoreContract, SyncWithNothingToDo) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -47,6 +48,17 @@ class LocalStoreTest : public testing::Test {
     }
     std::ranges::sort(paths);
     return paths;
+  }
+
+  // As if memory was wrong when the first record was made: every checksum holds, the hash does not.
+  void put_under_another_name(const ChunkId& id) const {
+    Bytes other = random_bytes(1);
+    other[0] ^= std::byte(1);
+    const Bytes record = encode_record(ObjectKind::kChunk, id, kChunkBytes, Codec::kNone, other);
+    std::fstream file(packs()[0], std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(std::streamoff(kPackHeaderBytes));
+    file.write(reinterpret_cast<const char*>(record.data()), std::streamsize(record.size()));
+    ASSERT_TRUE(file.good());
   }
 
   static void flip_bit(const std::string& path, uint64_t offset) {
@@ -185,6 +197,59 @@ TEST_F(LocalStoreTest, AChunkThatIsReadFromItsBeginningOnIsLoaded) {
   EXPECT_GT(store_->cache().counters().used_bytes, kChunkBytes);
 }
 
+// Whoever copies a disk reads every chunk once, and leaves the cache to others.
+TEST_F(LocalStoreTest, AWholeChunkIsLoadedByItsSecondRead) {
+  const std::vector<Bytes> chunks = {random_bytes(1), random_bytes(2)};
+  std::vector<ChunkId> ids;
+  for (const Bytes& chunk : chunks) ids.push_back(put_and_reopen(chunk));
+  std::vector<Bytes> read(chunks.size(), Bytes(kChunkBytes));
+  for (int round = 0; round < 3; round++) {
+    ASSERT_OK(store_->read_parts(
+        std::array{ChunkPart{ids[0], 0, read[0]}, ChunkPart{ids[1], 0, read[1]}}));
+    EXPECT_EQ(read, chunks);
+    EXPECT_EQ(store_->cache().counters().used_bytes > 2 * kChunkBytes, round > 0) << round;
+  }
+  reopen();
+  for (int round = 0; round < 3; round++) {
+    ASSERT_OK(store_->read_chunk(ids[0], 0, read[0]));
+    EXPECT_EQ(read[0], chunks[0]);
+    EXPECT_EQ(store_->cache().counters().used_bytes > 0, round > 0) << round;
+  }
+}
+
+TEST_F(LocalStoreTest, WhatIsStoredAnewIsCheckedAgainstItsId) {
+  const ChunkId id = put_and_reopen(random_bytes(1));
+  put_under_another_name(id);
+  Bytes read(kChunkBytes);
+  const std::array parts = {ChunkPart{id, 0, read}};
+  ASSERT_OK(store_->read_parts(parts));  // the checksums of its blocks hold
+  ASSERT_FAULT(store_->read_whole(parts), Fault::kDamaged);
+  for (int i = 0; i < 3; i++) {
+    ASSERT_FAULT(store_->read_parts(parts), Fault::kDamaged);
+    ASSERT_FAULT(store_->read_chunk(id, 0, read), Fault::kDamaged);
+  }
+}
+
+TEST_F(LocalStoreTest, DamageInOneOfManyPartsIsFoundAndNamed) {
+  const std::vector<Bytes> chunks = {random_bytes(1), random_bytes(2), random_bytes(3)};
+  std::vector<ChunkId> ids;
+  for (const Bytes& chunk : chunks) ids.push_back(put(chunk));
+  ASSERT_OK(store_->sync());
+  reopen();
+  std::vector<Bytes> read(chunks.size(), Bytes(kChunkBytes));
+  std::vector<ChunkPart> parts;
+  for (size_t i = 0; i < ids.size(); i++) parts.push_back({ids[i], 0, read[i]});
+  flip_bit(packs()[0], kFirstPayload + kRawChunkRecordBytes + 5 * kBlockBytes + 17);
+  for (const bool reopened : {false, true}) {
+    if (reopened) reopen();
+    auto done = store_->read_parts(parts);
+    ASSERT_FAULT(done, Fault::kDamaged);
+    EXPECT_NE(done.error().context.find(to_hex(ids[1])), std::string::npos);
+  }
+  EXPECT_FALSE(trusts(ids[1]));
+  EXPECT_TRUE(trusts(ids[2]));
+}
+
 TEST_F(LocalStoreTest, ADamagedBlockIsNotServedAndItsNeighboursAreUntilItIsFound) {
   const Bytes bytes = random_bytes(1);
   const ChunkId id = put_and_reopen(bytes);
@@ -203,16 +268,9 @@ TEST_F(LocalStoreTest, ADamagedBlockIsNotServedAndItsNeighboursAreUntilItIsFound
   EXPECT_FALSE(trusts(id));
 }
 
-// Memory that was wrong when the record was made: every checksum holds, the hash does not.
 TEST_F(LocalStoreTest, WhatDoesNotHashToItsNameIsNotServedByBlocksOnceThatIsKnown) {
   const ChunkId id = put_and_reopen(random_bytes(1));
-  Bytes other = random_bytes(1);
-  other[0] ^= std::byte(1);
-  const Bytes record = encode_record(ObjectKind::kChunk, id, kChunkBytes, Codec::kNone, other);
-  std::fstream file(packs()[0], std::ios::in | std::ios::out | std::ios::binary);
-  file.seekp(std::streamoff(kPackHeaderBytes));
-  file.write(reinterpret_cast<const char*>(record.data()), std::streamsize(record.size()));
-  file.close();
+  put_under_another_name(id);
   Bytes block(kBlockBytes);
   ASSERT_OK(store_->read_chunk(id, 0, block));  // its own checksum holds
   ASSERT_FAULT(store_->get(id), Fault::kDamaged);

@@ -53,6 +53,21 @@ TEST(RawRecords, SequentialReadsCountMore) {
   EXPECT_TRUE(records.touch(id_of(1), 6, 2).often);
 }
 
+// The second read of a whole chunk makes it often, unless much else was read between; one pass over
+// a chunk in large steps does not.
+TEST(RawRecords, WholeChunksAreOftenTheSecondTime) {
+  RawRecords records(kCacheBytes);
+  records.keep(id_of(1), record_at(0), 0, 16);
+  EXPECT_TRUE(records.touch(id_of(1), 0, 16).often);
+  for (uint64_t i = 0; i < 64 * 8; i++) records.touch(id_of(2), 0, 16);
+  EXPECT_FALSE(records.touch(id_of(1), 0, 16).often);
+  records.keep(id_of(3), record_at(0), 0, 4);
+  for (uint32_t first : {4u, 8u, 12u}) EXPECT_FALSE(records.touch(id_of(3), first, 4).often);
+  records.keep(id_of(4), record_at(0), 0, 8);
+  EXPECT_FALSE(records.touch(id_of(4), 8, 8).often);
+  EXPECT_TRUE(records.touch(id_of(4), 0, 8).often);
+}
+
 // As many chunks as the cache holds are each asked for often; many times as many are not.
 TEST(RawRecords, AWorkingSetThatFitsIsLoadedAndALargeOneIsNot) {
   for (const auto& [chunks, expected] : {std::pair{48, true}, std::pair{64 * 6, false}}) {
