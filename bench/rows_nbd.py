@@ -156,24 +156,25 @@ def chain_row(depth, at_least):
     return Row(f"4k random read, chain of {depth}", "1/s", subjects, [Target("depth 1", at_least)], quick=depth <= 64)
 
 
-def fresh_disks(bench, peers, size=DISK, codec="none"):
-    """Empty writable disks of that size, new for each call."""
-    def ours():
-        store = bench.store(codec)
+def fresh_disks(bench, peers, parameters=()):
+    """Empty writable disks of one size, new for each call; ours is served with `parameters`."""
+    def ours(parameters=()):
+        store = bench.store("none")
         name = next(bench.names)
-        store.casdisk("create", name, "--size", size)
-        server = servers.casdisk(bench.place, store, name)
+        store.casdisk("create", name, "--size", DISK)
+        server = servers.casdisk(bench.place, store, name, parameters=parameters)
         server.remove = lambda: store.casdisk("rm", name)
         return server
 
     def sparse():
         path = bench.place.fresh("sparse")
         with open(path, "wb") as file:
-            file.truncate(size)
+            file.truncate(DISK)
         return path
     make = {
-        "casdisk": ours,
-        "memory": lambda: servers.nbdkit_memory(bench.place, size),
+        "casdisk": lambda: ours(parameters),
+        "casdisk with it": ours,
+        "memory": lambda: servers.nbdkit_memory(bench.place, DISK),
         "file": lambda: servers.nbdkit_file(bench.place, sparse()),
         "file+cow": lambda: servers.nbdkit_cow(bench.place, sparse()),
         "qemu-nbd raw": lambda: servers.qemu_nbd(bench.place, sparse(), "raw"),
@@ -186,7 +187,7 @@ WRITE_PEERS = ("memory", "file", "file+cow", "qemu-nbd raw", "qcow2 overlay")
 DURABLE_PEERS = ("file", "qemu-nbd raw", "qcow2 overlay")
 
 
-def fresh_row(name, load, targets, peers=WRITE_PEERS, quick=True, note=""):
+def fresh_row(name, load, targets, peers=WRITE_PEERS, quick=True, note="", parameters=()):
     """Each measurement on a disk that nobody has written to."""
     def subjects(bench):
         def measure(make):
@@ -197,7 +198,8 @@ def fresh_row(name, load, targets, peers=WRITE_PEERS, quick=True, note=""):
                 server.stop()
                 # With its pages in the page cache: the next subject is not to pay for taking them back.
                 server.remove()
-        return {name: (lambda make=make: measure(make)) for name, make in fresh_disks(bench, peers).items()}
+        makers = fresh_disks(bench, peers, parameters)
+        return {name: (lambda make=make: measure(make)) for name, make in makers.items()}
     return Row(name, "1/s", subjects, [Target(*target) for target in targets], quick=quick, note=note)
 
 
@@ -314,6 +316,9 @@ def rows():
     yield fresh_row("4k random write, fresh, qd 1", Load("randwrite", 4 * KIB, region=DISK), [], quick=False)
     yield fresh_row("4k random write, fresh, qd 32", Load("randwrite", 4 * KIB, depth=32, region=DISK),
                     [("file", 1.0), ("qcow2 overlay", 1.3)])
+    yield fresh_row("4k random write, fresh, qd 32, --no-write-behind", Load("randwrite", 4 * KIB, depth=32, region=DISK), [],
+                    peers=("casdisk with it", "file", "qcow2 overlay"), parameters=("write-behind=no",),
+                    note="for guests that never flush")
     yield fresh_row("256 MiB of 4k random writes, then one flush",
                     Load("randwrite", 4 * KIB, depth=32, region=DISK, count=64 * 1024, no_repeats=True, flush_at_end=True),
                     [], peers=DURABLE_PEERS, note="until the flush has ended")

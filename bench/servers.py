@@ -51,8 +51,9 @@ def nbdkit(place, *plugin, files=(), export=""):
     return Server(place, ["nbdkit", "--foreground", "--unix", "SOCKET", *plugin], files, export)
 
 
-def casdisk(place, store, disk, *flags, threads=16):
-    return nbdkit(place, f"--threads={threads}", *flags, PLUGIN, f"store={store.path}", files=[store.path], export=disk)
+def casdisk(place, store, disk, *flags, threads=16, parameters=()):
+    return nbdkit(place, f"--threads={threads}", *flags, PLUGIN, f"store={store.path}", *parameters,
+                  files=[store.path], export=disk)
 
 
 def nbdkit_file(place, path):

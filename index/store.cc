@@ -171,7 +171,7 @@ Result<std::shared_ptr<Fallback>> Store::fallback(const FallbackId& id) {
   auto shared = std::make_shared<Fallback>(*file_system_, *chunks_, *catalog_, *views_, *record,
                                            options_.log);
   TRY(shared->refresh());
-  if (!options_.background_work) shared->ingest_on_demand_only();
+  if (!options_.background_ingest) shared->ingest_on_demand_only();
   fallbacks_[id] = shared;
   return shared;
 }

@@ -42,8 +42,9 @@ struct StoreOptions {
   std::shared_ptr<FileSystem> file_system;  // null: the machine's, with `io`
   std::shared_ptr<Machine> machine;         // null: the one that this process runs on
   uint64_t reserve_bytes = SpaceReserve::kReserveBytes;
-  unsigned threads = 0;         // for what nobody gives a number of; 0: one for each core
-  bool background_work = true;  // write-behind, and ingestion of what is read, by themselves
+  unsigned threads = 0;           // for what nobody gives a number of; 0: one for each core
+  bool write_behind = true;       // false: what guests write waits for a flush (write_behind.h)
+  bool background_ingest = true;  // of what is read of fallbacks
 
   // Written into the leases that this process takes: where whoever finds them held can ask.
   std::string lease_note;
@@ -75,7 +76,7 @@ class Store {
   Catalog& catalog() { return *catalog_; }
   SpaceReserve& reserve() { return *reserve_; }
   // Of all disks' overlays; null: none.
-  WriteBehind* write_behind() { return options_.background_work ? &write_behind_ : nullptr; }
+  WriteBehind* write_behind() { return options_.write_behind ? &write_behind_ : nullptr; }
   Codec codec() const { return codec_; }
   void log(const std::string& line) const { options_.log(line); }
 

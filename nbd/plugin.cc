@@ -120,6 +120,7 @@ int config_complete() {
     TRY_ASSIGN(psk_file, absolute_path(config.psk_file));
     exports_options.store.io = config.io;
     exports_options.store.cache_bytes = config.cache_bytes;
+    exports_options.store.write_behind = config.write_behind;
     exports_options.store.log = [](const std::string& line) { nbdkit_error("%s", line.c_str()); };
     exports_options.only = config.disk;
     return {};

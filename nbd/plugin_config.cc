@@ -24,6 +24,9 @@ const char* const kPluginConfigHelp =
     "                        background, 0 for no limit. (default: 4G)\n"
     "seal-idle=SECONDS       Seal a disk that nobody has written to for so long, 0 for\n"
     "                        never. (default: 30)\n"
+    "write-behind=yes|no     Whether what guests write is written out before they flush it. With\n"
+    "                        \"no\" they write faster, and a flush or a checkpoint after that\n"
+    "                        waits for all of it. (default: yes)\n"
     "access=URL              The records of users and tokens: lmdb:DIR, rocksdb:DIR,\n"
     "                        redis://HOST, etcd://HOST. (default: $CASDISK_ACCESS, else\n"
     "                        lmdb:STORE/access, once `casdisk user add` has made it)\n"
@@ -105,6 +108,11 @@ Result<void> set_parameter(PluginConfig& config, std::string_view key, std::stri
     TRY_ASSIGN(config.sealing.overlay_limit_bytes, parse_overlay_limit(value, "overlay-limit="));
   } else if (key == "seal-idle") {
     TRY_ASSIGN(config.sealing.idle, parse_idle_time(value, "seal-idle="));
+  } else if (key == "write-behind") {
+    if (value != "yes" && value != "no") {
+      return invalid(fmt::format("write-behind={}: give yes or no", value));
+    }
+    config.write_behind = value == "yes";
   } else if (key == "access") {
     if (value.empty()) return invalid("access= is empty: give a URL, as lmdb:DIR");
     config.access_url = value;
@@ -114,7 +122,9 @@ Result<void> set_parameter(PluginConfig& config, std::string_view key, std::stri
   } else {
     return invalid(fmt::format(
         "unknown parameter {:?}: casdisk takes store=DIR, disk=NAME[@CHECKPOINT], cache=SIZE, "
-        "io=auto|uring|posix, overlay-limit=SIZE, seal-idle=SECONDS, access=URL and psk-file=PATH",
+        "io=auto|uring|posix, overlay-limit=SIZE, seal-idle=SECONDS, write-behind=yes|no, "
+        "access=URL "
+        "and psk-file=PATH",
         key));
   }
   return {};

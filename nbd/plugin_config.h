@@ -19,6 +19,7 @@ struct PluginConfig {
   std::optional<VolumeName> disk;  // unset: the client's export name chooses
   uint64_t cache_bytes = uint64_t(64) << 20;
   IoChoice io = IoChoice::kAuto;
+  bool write_behind = true;
   BackgroundSealOptions sealing;
   std::string access_url;  // as given; empty: $CASDISK_ACCESS, else the store's own records
   std::string psk_file;    // as given; empty: none

@@ -22,7 +22,8 @@ struct WrittenDisk {
     StoreOptions options;
     options.file_system = files;
     options.machine = machine;
-    options.background_work = false;
+    options.write_behind = false;
+    options.background_ingest = false;
     store = must(Store::open(directory.path(), options));
     must(create_disk(*store, "d", CreateOptions{kDiskBytes, {}}));
     disk = must(Disk::open(*store, "d", {}));

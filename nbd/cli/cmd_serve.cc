@@ -44,6 +44,7 @@ Result<ServeOptions> serve_options(Session& session, const Arguments& arguments)
   if (auto idle = arguments.text("seal-idle")) {
     TRY_ASSIGN(options.seal_idle, parse_idle_time(*idle, "--seal-idle"));
   }
+  options.write_behind = !arguments.has("no-write-behind");
   options.json = session.options().json;
   return options;
 }
@@ -73,7 +74,11 @@ Syntax serve_syntax() {
                    "background, 0 for no limit (default 4G)"},
                   {"seal-idle", "SECONDS",
                    "seal a disk that nobody has written to for so long, 0 for\n"
-                   "never (default 30)"}},
+                   "never (default 30)"},
+                  {"no-write-behind", "",
+                   "what guests write stays in memory until they flush it: faster\n"
+                   "where they never do (a disk that is thrown away), while a flush\n"
+                   "or a checkpoint after gigabytes of writes takes seconds"}},
       .about =
           "Serves X, a disk or disk@checkpoint, over NBD until it is told to end (Ctrl-C or\n"
           "SIGTERM), and prints the URI to connect to. A server that dies is replaced; clients\n"

@@ -117,6 +117,7 @@ Result<NbdkitCommand> nbdkit_command(const ServeOptions& options, const std::str
   if (options.seal_idle) {
     arguments.push_back(fmt::format("seal-idle={}", options.seal_idle->count()));
   }
+  if (!options.write_behind) arguments.push_back("write-behind=no");
   return command;
 }
 

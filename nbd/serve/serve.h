@@ -32,6 +32,7 @@ struct ServeOptions {
   IoChoice io = IoChoice::kAuto;                  // --io
   std::optional<uint64_t> overlay_limit_bytes;    // --overlay-limit; unset: the plugin's default
   std::optional<std::chrono::seconds> seal_idle;  // --seal-idle; unset: the plugin's default
+  bool write_behind = true;                       // --no-write-behind: writes wait for a flush
   std::string access_url;          // --access; empty: $CASDISK_ACCESS, else the store's own records
   bool tls = false;                // --tls, with --port alone: nothing but TLS, by the users' keys
   bool structured_replies = true;  // --no-sr: without them reads are cheaper, and nobody sees holes

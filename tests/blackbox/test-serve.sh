@@ -59,6 +59,9 @@ start_serve other --no-sr
 [ "$(is_structured)" = false ] && ! has_holes || fail "structured replies though --no-sr"
 [ "$(nbdinfo --size "$uri")" = 33554432 ]
 stop_nbdkit "$serve_pid"
+start_serve other --no-write-behind
+tr '\0' '\n' <"/proc/$(nbdkit_of | tr -d ' ')/cmdline" | grep -qx write-behind=no || fail "written behind though --no-write-behind"
+stop_nbdkit "$serve_pid"
 start_serve web --port 0
 [ "$(nbdinfo --size "$uri")" = 16777216 ] || fail "uri $uri"
 port=${uri#nbd://127.0.0.1:}

@@ -80,7 +80,8 @@ Result<std::unique_ptr<Worker>> Worker::start(SimulatedComputer& computer, Use u
   options.machine = worker->process_.machine;
   options.reserve_bytes = 0;
   options.threads = 1;
-  options.background_work = false;
+  options.write_behind = false;
+  options.background_ingest = false;
   options.cache_bytes = 1 << 20;
   options.ask_to_seal = [worker = worker.get()](const std::string& name, const LockHolder&,
                                                 SealWhat what) {

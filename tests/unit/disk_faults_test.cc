@@ -20,7 +20,8 @@ StoreOptions options_of(const SimulatedComputer::Process& process) {
   options.machine = process.machine;
   options.reserve_bytes = 0;
   options.threads = 1;
-  options.background_work = false;
+  options.write_behind = false;
+  options.background_ingest = false;
   return options;
 }
 

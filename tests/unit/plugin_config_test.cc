@@ -17,6 +17,8 @@ TEST(PluginConfig, TakesEachParameter) {
   EXPECT_OK(set_parameter(config, "io", "posix"));
   EXPECT_OK(set_parameter(config, "overlay-limit", "1G"));
   EXPECT_OK(set_parameter(config, "seal-idle", "7"));
+  EXPECT_TRUE(config.write_behind);
+  EXPECT_OK(set_parameter(config, "write-behind", "no"));
   EXPECT_OK(set_parameter(config, "access", "etcd://host"));
   EXPECT_OK(set_parameter(config, "psk-file", "keys.psk"));
   EXPECT_EQ(config.store, "/srv/disks");
@@ -26,6 +28,7 @@ TEST(PluginConfig, TakesEachParameter) {
   EXPECT_EQ(config.io, IoChoice::kPosix);
   EXPECT_EQ(config.sealing.overlay_limit_bytes, uint64_t(1) << 30);
   EXPECT_EQ(config.sealing.idle, std::chrono::seconds(7));
+  EXPECT_FALSE(config.write_behind);
   EXPECT_EQ(config.access_url, "etcd://host");
   EXPECT_EQ(config.psk_file, "keys.psk");
   EXPECT_OK(set_parameter(config, "overlay-limit", "0"));
@@ -52,6 +55,8 @@ TEST(PluginConfig, SaysWhatIsWrongAndStaysAsItWas) {
            Wrong{"overlay-limit", "1K", "at least 1M"},
            Wrong{"seal-idle", "soon", "whole seconds"},
            Wrong{"seal-idle", "-1", "whole seconds"},
+           Wrong{"write-behind", "", "yes or no"},
+           Wrong{"write-behind", "maybe", "yes or no"},
            Wrong{"access", "", "give a URL"},
            Wrong{"psk-file", "", "--tls-psk"},
        }) {

@@ -21,7 +21,8 @@ StoreOptions options_of(const SimulatedComputer::Process& process) {
   options.file_system = process.file_system;
   options.machine = process.machine;
   options.reserve_bytes = 0;
-  options.background_work = false;
+  options.write_behind = false;
+  options.background_ingest = false;
   return options;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cas/os/file_system.h"
+#include "index/lineage.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/test_store.h"
@@ -148,6 +149,27 @@ TEST_F(WriteBehindTest, ManyFilesShareOneThread) {
   }
   for (std::thread& writer : writers) writer.join();
   EXPECT_GT(write_outs(), 0u);
+}
+
+// Writes four times the bound that a store begins with.
+TEST(WriteBehindOfAStore, IsLeftOutWhereSomebodySaysSo) {
+  for (const bool wanted : {true, false}) {
+    TestStore made;
+    FaultPlan plan;
+    auto inner = must(make_file_system(IoChoice::kPosix, nullptr));
+    StoreOptions options;
+    options.file_system = std::make_shared<FaultyFileSystem>(*inner, plan);
+    options.write_behind = wanted;
+    auto store = must(Store::open(made.path(), options));
+    const uint64_t size = uint64_t(32) << 20;
+    must(create_disk(*store, "d", CreateOptions{size, {}}));
+    auto disk = must(Disk::open(*store, "d", {}));
+    const Bytes bytes(1 << 20, std::byte(7));
+    for (uint64_t at = 0; at < size; at += bytes.size()) ASSERT_OK(disk->write(at, bytes));
+    ASSERT_OK(disk->flush());
+    EXPECT_EQ(plan.done_count(FileOperation::kWriteOut) > 0, wanted);
+    disk.reset();
+  }
 }
 
 }  // namespace
