@@ -7,7 +7,7 @@
 #include "cas/kv/hyperv_kv.h"
 #include "cas/kv/lmdb_kv.h"
 #include "cas/kv/memory_kv.h"
-#include "cas/kv/rocksdb_kv.h"
+#include "cas/os/module.h"
 
 namespace casdisk {
 namespace {
@@ -39,17 +39,6 @@ Result<std::unique_ptr<KvStore>> open_lmdb(const KvUrl& url, const KvOpenOptions
                        {.name = url.whole, .on_operation = options.on_operation});
 }
 
-Result<std::unique_ptr<KvStore>> open_rocksdb(const KvUrl& url, const KvOpenOptions& options) {
-  if (url.rest.empty()) return Error{Fault::kInvalid, 0, "there is no path behind the colon"};
-  const bool survives_power = options.durability == KvDurability::kPower;
-  TRY_ASSIGN(auto backend, RocksDbKv::open(url.rest, {.may_create = options.may_create,
-                                                      .clock = options.clock,
-                                                      .cache_bytes = options.cache_bytes,
-                                                      .syncs_writes = survives_power}));
-  return KvStore::over(std::move(backend),
-                       {.name = url.whole, .on_operation = options.on_operation});
-}
-
 std::string usages(std::span<const KvScheme> schemes) {
   std::string text;
   for (const KvScheme& scheme : schemes) {
@@ -60,6 +49,14 @@ std::string usages(std::span<const KvScheme> schemes) {
 }
 
 }  // namespace
+
+KvScheme::Open open_by_module(const char* module) {
+  return
+      [module](const KvUrl& url, const KvOpenOptions& options) -> Result<std::unique_ptr<KvStore>> {
+        TRY_ASSIGN(const auto* const door, door_of<KvDoor>(module));
+        return door->open(url, options);
+      };
+}
 
 std::span<const KvScheme> embedded_kv_schemes() {
   static const KvScheme kSchemes[] = {
@@ -74,7 +71,7 @@ std::span<const KvScheme> embedded_kv_schemes() {
        "the directory above it must exist, on a local file system, this user may write there, and "
        "no "
        "other process has the store",
-       open_rocksdb},
+       open_by_module("casdisk-rocksdb")},
   };
   return kSchemes;
 }

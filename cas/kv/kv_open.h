@@ -35,12 +35,19 @@ struct KvUrl {
 };
 
 struct KvScheme {
+  using Open = std::function<Result<std::unique_ptr<KvStore>>(const KvUrl& url,
+                                                              const KvOpenOptions& options)>;
   std::string_view name;    // "lmdb"
   std::string_view usage;   // "lmdb:DIRECTORY"
   std::string_view remedy;  // what to check when such a store does not open
-  std::function<Result<std::unique_ptr<KvStore>>(const KvUrl& url, const KvOpenOptions& options)>
-      open;
+  Open open;
 };
+
+// The door of a module that has stores of one scheme (cas/os/module.h).
+struct KvDoor {
+  Result<std::unique_ptr<KvStore>> (*open)(const KvUrl& url, const KvOpenOptions& options);
+};
+KvScheme::Open open_by_module(const char* module);
 
 // Those that need no server.
 std::span<const KvScheme> embedded_kv_schemes();

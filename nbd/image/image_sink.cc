@@ -8,7 +8,7 @@
 
 #include "nbd/image/block_device_sink.h"
 #include "nbd/image/image_format.h"
-#include "nbd/image/nbd_sink.h"
+#include "nbd/image/nbd_door.h"
 #include "nbd/image/stream_sink.h"
 
 namespace casdisk {
@@ -36,9 +36,8 @@ Result<Sink> open_image_sink(FileSystem& file_system, const std::string& text, u
                              IfExists if_exists, const std::function<bool()>& stop) {
   if (text == "-") return open_stdout();
   if (is_nbd_uri(text)) {
-    TRY_ASSIGN(auto client, NbdClient::connect_uri(text, stop));
-    TRY_ASSIGN(auto sink, NbdSink::open(std::move(client), size_bytes));
-    return Sink(std::move(sink));
+    TRY_ASSIGN(const NbdDoor* nbd, nbd_door());
+    return nbd->sink_of_uri(text, size_bytes, stop);
   }
   if (text.empty()) {
     return Error{Fault::kInvalid, 0, "DEST is empty: name a file, a device, - or an NBD URI"};

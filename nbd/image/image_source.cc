@@ -9,7 +9,7 @@
 #include "index/file_image.h"
 #include "nbd/image/image_check.h"
 #include "nbd/image/image_format.h"
-#include "nbd/image/nbd_image.h"
+#include "nbd/image/nbd_door.h"
 #include "nbd/image/stream_image.h"
 
 namespace casdisk {
@@ -90,8 +90,9 @@ Result<OpenedSource> open_through_qemu(FileSystem& file_system, const std::strin
   TRY(check_image(absolute, format, stop));
   std::vector<std::string> command = {program.value(), "--read-only", "--format=" + format, "--",
                                       absolute};
-  TRY_ASSIGN(auto client, NbdClient::connect_command(std::move(command), path, stop));
-  return OpenedSource{std::make_unique<NbdImage>(std::move(client)), format, false};
+  TRY_ASSIGN(const NbdDoor* nbd, nbd_door());
+  TRY_ASSIGN(auto source, nbd->source_of_command(std::move(command), path, stop));
+  return OpenedSource{std::move(source), format, false};
 }
 
 }  // namespace
@@ -108,8 +109,9 @@ Result<OpenedSource> open_image_source(FileSystem& file_system, const std::strin
     if (format && *format != "raw") {
       return Error{Fault::kInvalid, 0, "an NBD server's export is raw; leave --format out"};
     }
-    TRY_ASSIGN(auto client, NbdClient::connect_uri(text, stop));
-    return OpenedSource{std::make_unique<NbdImage>(std::move(client)), "nbd", false};
+    TRY_ASSIGN(const NbdDoor* nbd, nbd_door());
+    TRY_ASSIGN(auto source, nbd->source_of_uri(text, stop));
+    return OpenedSource{std::move(source), "nbd", false};
   }
   std::error_code failure;
   if (text.empty()) {

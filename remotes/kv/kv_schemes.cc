@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <fstream>
 
-#include "remotes/kv/etcd_kv.h"
 #include "remotes/kv/redis_kv.h"
 #include "remotes/kv/server_url.h"
 
@@ -13,11 +12,8 @@ namespace casdisk {
 namespace {
 
 constexpr uint16_t kRedisPort = 6379;
-constexpr uint16_t kEtcdPort = 2379;
-constexpr uint64_t kMaxTimeoutMs = 3'600'000;
 constexpr uint64_t kMaxRedisDatabase = 65535;
 constexpr size_t kMaxPasswordBytes = 4096;
-constexpr size_t kMaxPrefixBytes = 512;
 
 Error invalid(std::string text) { return Error{Fault::kInvalid, 0, std::move(text)}; }
 
@@ -34,13 +30,6 @@ Result<std::string> read_password(const std::string& path) {
   if (!line.empty() && line.size() <= kMaxPasswordBytes) return line;
   return invalid(fmt::format("password_file={}: the first line is the password, of 1 to {} bytes",
                              path, kMaxPasswordBytes));
-}
-
-Result<std::chrono::milliseconds> take_timeout(ServerUrl& url, std::chrono::milliseconds missing) {
-  TRY_ASSIGN(const uint64_t time_ms,
-             take_number(url, "timeout_ms", uint64_t(missing.count()), kMaxTimeoutMs));
-  if (time_ms == 0) return invalid("timeout_ms: at least 1");
-  return std::chrono::milliseconds(time_ms);
 }
 
 // What both forms of the URL have.
@@ -96,27 +85,6 @@ Result<std::unique_ptr<KvStore>> open_redis_unix(const KvUrl& whole, const KvOpe
   return open_redis_at(url, redis, whole.whole, options);
 }
 
-Result<std::unique_ptr<KvStore>> open_etcd(const KvUrl& whole, const KvOpenOptions& options) {
-  TRY_ASSIGN(ServerUrl url, parse_server_url(whole.rest, kEtcdPort));
-  if (url.servers.empty()) return invalid("a server is wanted, etcd://HOST:PORT");
-  if (!url.user.empty() || !url.password.empty()) {
-    return invalid("users of etcd are not supported; protect its port by other means");
-  }
-  EtcdKvOptions etcd;
-  etcd.address.name = whole.whole;
-  etcd.address.members = std::move(url.servers);
-  if (url.path.size() > 1) etcd.prefix = url.path.substr(1) + "/";
-  if (etcd.prefix.size() > kMaxPrefixBytes) {
-    return invalid(fmt::format("the prefix: {} bytes at most", kMaxPrefixBytes));
-  }
-  TRY_ASSIGN(etcd.address.timeout, take_timeout(url, etcd.address.timeout));
-  TRY(expect_no_more_options(url));
-  etcd.may_create = options.may_create;
-  TRY_ASSIGN(auto backend, EtcdKv::open(etcd));
-  return KvStore::over(std::move(backend),
-                       {.name = whole.whole, .on_operation = options.on_operation});
-}
-
 }  // namespace
 
 std::span<const KvScheme> all_kv_schemes() {
@@ -130,7 +98,8 @@ std::span<const KvScheme> all_kv_schemes() {
     all.push_back(
         {"redis+unix", "redis+unix://[USER:PASSWORD@]/SOCKET", redis_remedy, open_redis_unix});
     all.push_back({"etcd", "etcd://HOST[:PORT][,HOST[:PORT]...][/PREFIX]",
-                   "check that etcd runs and listens there, with a leader", open_etcd});
+                   "check that etcd runs and listens there, with a leader",
+                   open_by_module("casdisk-etcd")});
     return all;
   }();
   return schemes;

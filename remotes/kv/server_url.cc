@@ -10,6 +10,8 @@
 namespace casdisk {
 namespace {
 
+constexpr uint64_t kMaxTimeoutMs = 3'600'000;
+
 Error invalid(std::string text) { return Error{Fault::kInvalid, 0, std::move(text)}; }
 
 // Of either case.
@@ -133,6 +135,13 @@ Result<uint64_t> take_number(ServerUrl& url, std::string_view name, uint64_t mis
   auto number = parse_number(take_option(url, name, std::to_string(missing)), most);
   if (!number.ok()) number.error().context = fmt::format("{}={}", name, number.error().context);
   return number;
+}
+
+Result<std::chrono::milliseconds> take_timeout(ServerUrl& url, std::chrono::milliseconds missing) {
+  TRY_ASSIGN(const uint64_t time_ms,
+             take_number(url, "timeout_ms", uint64_t(missing.count()), kMaxTimeoutMs));
+  if (time_ms == 0) return invalid("timeout_ms: at least 1");
+  return std::chrono::milliseconds(time_ms);
 }
 
 Result<void> expect_no_more_options(const ServerUrl& url) {

@@ -5,6 +5,7 @@
 // All but the slashes may be missing. User, password, path and values may have %XX.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -29,6 +30,8 @@ struct ServerUrl {
 };
 
 inline constexpr size_t kMaxServerCount = 16;
+// Of the names of all that a store keeps.
+inline constexpr size_t kMaxPrefixBytes = 512;
 
 // What is behind the scheme and its colon. kInvalid, with the reason and never with a password.
 Result<ServerUrl> parse_server_url(std::string_view rest, uint16_t default_port);
@@ -38,6 +41,8 @@ std::string take_option(ServerUrl& url, std::string_view name, std::string missi
 // The same of a number, within its bounds.
 Result<uint64_t> take_number(ServerUrl& url, std::string_view name, uint64_t missing,
                              uint64_t most);
+// timeout_ms=, 1 ms to an hour.
+Result<std::chrono::milliseconds> take_timeout(ServerUrl& url, std::chrono::milliseconds missing);
 // kInvalid for options that nobody took, which it names.
 Result<void> expect_no_more_options(const ServerUrl& url);
 
