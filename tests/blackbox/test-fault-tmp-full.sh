@@ -6,8 +6,10 @@ requires_root
 requires qemu-img --version
 requires unshare --mount true
 export CASDISK_STORE=$tmp/store
-cp "$CASDISK" "$CASDISK_PLUGIN" "$tmp" # which may lie in /tmp
-export CASDISK=$tmp/${CASDISK##*/} CASDISK_PLUGIN=$tmp/${CASDISK_PLUGIN##*/}
+mkdir "$tmp/bin" # the build may lie in /tmp
+cp "$CASDISK" "$CASDISK_PLUGIN" "$tmp/bin"
+cp -r "${CASDISK%/*}"/../lib* "$tmp"
+export CASDISK=$tmp/bin/${CASDISK##*/} CASDISK_PLUGIN=$tmp/bin/${CASDISK_PLUGIN##*/}
 make_image 8M "$tmp/image.raw"
 qemu-img convert -O qcow2 "$tmp/image.raw" "$tmp/image.qcow2"
 cat >"$tmp/full" <<'SCRIPT'
