@@ -14,6 +14,11 @@ using Json = nlohmann::json;
 
 constexpr size_t kShownTextBytes = 200;
 
+// What etcd 3.4 says of a stream that broke between its gateway and its server, as happens under
+// load: neither a leader nor a client is to blame, and the next one works.
+constexpr int kInternal = 13;
+constexpr std::string_view kBrokenStream = "unexpected EOF";
+
 // A JSON object or array in the making: fields of text that needs no escapes.
 class Text {
  public:
@@ -253,6 +258,9 @@ EtcdRefusal decode_etcd_refusal(int http_status, std::string_view text) {
   refusal.code = int(reader.number(json, "code"));
   refusal.text = reader.text(json, "error").substr(0, kShownTextBytes);
   if (refusal.text.empty()) refusal.text = fmt::format("HTTP status {}", http_status);
+  if (refusal.code == kInternal && refusal.text.find(kBrokenStream) != refusal.text.npos) {
+    refusal.code = kEtcdUnavailable;
+  }
   return refusal;
 }
 

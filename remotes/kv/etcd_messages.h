@@ -90,7 +90,7 @@ struct EtcdRefusal {
 inline constexpr int kEtcdNotFound = 5;      // a lease
 inline constexpr int kEtcdPrecondition = 9;  // a lease of that number is there already
 inline constexpr int kEtcdOutOfRange = 11;   // a revision that was compacted away
-inline constexpr int kEtcdUnavailable = 14;  // no leader, or the server stops
+inline constexpr int kEtcdUnavailable = 14;  // no leader, a broken stream, or the server stops
 EtcdRefusal decode_etcd_refusal(int http_status, std::string_view text);
 
 }  // namespace casdisk

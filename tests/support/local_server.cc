@@ -9,9 +9,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <random>
 #include <thread>
 
@@ -45,6 +48,13 @@ std::string ask(int socket_fd, const sockaddr* address, socklen_t size, std::str
   }
   ::close(socket_fd);
   return answer;
+}
+
+// The last of a log, which goes with its directory.
+std::string end_of(const std::string& path) {
+  std::ifstream file(path);
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  return text.substr(text.size() - std::min<size_t>(text.size(), 2000));
 }
 
 sockaddr_in loopback(uint16_t port) {
@@ -178,7 +188,8 @@ Result<void> LocalServer::start() {
   while (!is_ready()) {
     if (has_ended() || std::chrono::steady_clock::now() > deadline) {
       signal(SIGKILL);
-      return Error{Fault::kUnavailable, 0, fmt::format("{} does not run; see {}", words[0], log)};
+      return Error{Fault::kUnavailable, 0,
+                   fmt::format("{} does not run: {}", words[0], end_of(log))};
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }

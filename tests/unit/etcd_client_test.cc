@@ -78,6 +78,9 @@ TEST(EtcdClient, AReadGoesToTheNextMember) {
   EXPECT_OK(client.call("kv/range", "{}", Repeat::kOnceMore));
   EXPECT_EQ(first.requests().size(), 2u);
   EXPECT_EQ(second.requests().size(), 2u);
+  first.answer(refusal(13, "unexpected EOF"));
+  second.answer(http(200, "{}"));
+  EXPECT_OK(client.call("kv/range", "{}", Repeat::kOnceMore));
   // With one member: to that one, which may have restarted under a kept connection.
   EtcdClient alone(address_of({&first}));
   first.answer("");
@@ -109,6 +112,8 @@ TEST(EtcdClient, RefusalsHaveTheirMeaning) {
   const std::tuple<int, const char*, Fault> cases[] = {
       {kEtcdUnavailable, "etcdserver: request timed out", Fault::kUnavailable},
       {8, "etcdserver: too many requests", Fault::kUnavailable},
+      {13, "unexpected EOF", Fault::kUnavailable},
+      {13, "something is very broken", Fault::kIo},
       {8, "etcdserver: mvcc: database space exceeded", Fault::kNoSpace},
       {3, "etcdserver: request is too large", Fault::kTooLarge},
       {3, "etcdserver: too many operations in txn request", Fault::kTooLarge},
